@@ -1,0 +1,1 @@
+//! The closure of a Ruby: from roots and rules to files, each with its reasons, and findings.

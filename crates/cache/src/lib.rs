@@ -1,0 +1,1 @@
+//! A content-addressed store on disk, and the verified downloads that fill it.

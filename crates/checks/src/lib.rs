@@ -1,0 +1,1 @@
+//! An image's checks: what they are, the engines that run them, and their outcomes.

@@ -1,0 +1,1 @@
+//! A signed Debian archive: indexes, dependency choice, packages.

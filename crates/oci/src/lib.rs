@@ -1,0 +1,1 @@
+//! OCI images: layers, config, manifest, index, layout and archives.

@@ -1,0 +1,1 @@
+//! The run record as a table and as JSON.

@@ -1,0 +1,1 @@
+//! Fixtures made in memory, for the tests of the other crates: nothing binary is kept in git.
