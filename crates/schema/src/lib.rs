@@ -1,1 +1,14 @@
-//! The forms of the files that people and programs read and write: matrix, image, lock, run record.
+//! The forms of the files that people and programs read and write, and the few values that every part shares.
+//!
+//! - [`matrix`]: what to build (`matrix.toml`)
+//! - [`image`]: what an image is (`images/*/image.toml`)
+//! - [`lock`]: which packages it is built from (`matrix.lock`)
+//! - [`run`]: what was built and measured (`dist/run.json`)
+//!
+//! Everything is parsed from text that somebody else has read: nothing here opens a file or a connection.
+
+mod architecture;
+mod digest;
+
+pub use architecture::{Architecture, ArchitectureError};
+pub use digest::{Digest, DigestError, Hasher};
