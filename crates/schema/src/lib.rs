@@ -9,6 +9,12 @@
 
 mod architecture;
 mod digest;
+pub mod image;
+pub mod lock;
+pub mod matrix;
+pub mod run;
+mod text;
 
 pub use architecture::{Architecture, ArchitectureError};
 pub use digest::{Digest, DigestError, Hasher};
+pub use text::ParseError;

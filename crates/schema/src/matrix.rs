@@ -1,0 +1,355 @@
+//! `matrix.toml`: which images to build. A row is one Ruby on one base distro; the distros say where packages come from.
+//!
+//! ```toml
+//! image = "ruby"
+//! architectures = ["host"]
+//!
+//! [distros.trixie]
+//! suites = ["trixie", "trixie-updates"]
+//! security = ["trixie-security"]
+//!
+//! [[rows]]
+//! ruby = "3.3"
+//! distro = "trixie"
+//! source = { package = "ruby" }
+//! ```
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use toml::Spanned;
+
+use crate::Architecture;
+use crate::text::{Document, ParseError, nearest};
+
+/// A whole matrix: every row names a distro that is there, and no row stands twice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Matrix {
+    /// The folder below `images/` that says what an image is.
+    pub image: String,
+    /// How layers are compressed.
+    pub compression: Compression,
+    /// Which architectures every row is built for; never empty.
+    pub architectures: Vec<ArchitectureChoice>,
+    /// Where packages come from, where it is not the machine's own mirror.
+    pub mirror: Option<Mirror>,
+    /// The base distros by their code names.
+    pub distros: BTreeMap<String, Distro>,
+    /// The rows, in the file's order: of those with the same Ruby the first has the tag without a distro.
+    pub rows: Vec<Row>,
+}
+
+/// The compression of layers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Compression {
+    /// Taken by every engine.
+    #[default]
+    Gzip,
+    /// Smaller; taken by containerd, podman, and Docker from version 23 on.
+    Zstd,
+}
+
+/// One of the architectures that rows are built for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ArchitectureChoice {
+    /// The one of the machine that builds.
+    Host,
+    /// 64-bit x86.
+    Amd64,
+    /// 64-bit Arm.
+    Arm64,
+}
+
+impl ArchitectureChoice {
+    /// The architecture that is meant on a machine of architecture `host`.
+    pub const fn resolve(self, host: Architecture) -> Architecture {
+        match self {
+            Self::Host => host,
+            Self::Amd64 => Architecture::Amd64,
+            Self::Arm64 => Architecture::Arm64,
+        }
+    }
+}
+
+/// The addresses of a Debian mirror.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mirror {
+    /// The address that has `dists/` and `pool/` below it.
+    pub main: String,
+    /// The same for the security archive.
+    pub security: String,
+}
+
+/// A base distro.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Distro {
+    /// Suites of the main archive.
+    pub suites: Vec<String>,
+    /// Suites of the security archive.
+    #[serde(default)]
+    pub security: Vec<String>,
+    /// The distro is past its support, so that an index past its `Valid-Until` is what it will have from now on.
+    #[serde(default)]
+    pub archived: bool,
+}
+
+/// One Ruby on one distro.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// Which Ruby.
+    pub ruby: RubySeries,
+    /// On which distro, a key of [`Matrix::distros`].
+    pub distro: String,
+    /// Where the Ruby comes from.
+    pub source: Source,
+}
+
+/// Where a Ruby comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Source {
+    /// The distro's own package of this name.
+    Package(String),
+}
+
+/// A line of Ruby versions that are compatible with one another: `3.3`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct RubySeries(String);
+
+impl RubySeries {
+    /// Whether `version`, as in `3.3.8`, is of this series.
+    pub fn has(&self, version: &str) -> bool {
+        version.strip_prefix(&self.0).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    }
+
+    /// The series as it is written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let number =
+            |part: &str| (1..=3).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit());
+        let parts: Vec<&str> = text.split('.').collect();
+        (parts.len() == 2 && parts.iter().all(|part| number(part))).then(|| Self(text.to_owned()))
+    }
+}
+
+impl fmt::Display for RubySeries {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(&self.0)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    image: Spanned<String>,
+    #[serde(default)]
+    compression: Compression,
+    architectures: Spanned<Vec<ArchitectureChoice>>,
+    mirror: Option<Mirror>,
+    distros: BTreeMap<String, Distro>,
+    rows: Spanned<Vec<WrittenRow>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenRow {
+    ruby: Spanned<String>,
+    distro: Spanned<String>,
+    source: Source,
+}
+
+impl Matrix {
+    /// Reads a matrix; `file` is the name that errors give it.
+    ///
+    /// # Errors
+    /// A field, a distro or an architecture that does not exist, a Ruby that is no series, an empty matrix or a row
+    /// that stands twice: each with its place.
+    pub fn parse(file: &str, text: &str) -> Result<Self, ParseError> {
+        let document = Document::new(file, text);
+        let written: Written = document.parse()?;
+        let image = written.image.get_ref();
+        if image.is_empty() || !image.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
+            let message = "an image is named by the folder below `images/` that describes it";
+            return Err(document.error(Some(written.image.span()), message, None));
+        }
+        if written.architectures.get_ref().is_empty() {
+            let message = "name at least one architecture, for example \"host\"";
+            return Err(document.error(Some(written.architectures.span()), message, None));
+        }
+        if written.rows.get_ref().is_empty() {
+            return Err(document.error(Some(written.rows.span()), "a matrix has at least one row", None));
+        }
+        Ok(Self {
+            rows: rows(&document, written.rows.get_ref(), &written.distros)?,
+            image: written.image.into_inner(),
+            compression: written.compression,
+            architectures: written.architectures.into_inner(),
+            mirror: written.mirror,
+            distros: written.distros,
+        })
+    }
+}
+
+fn rows(
+    document: &Document<'_>,
+    written: &[WrittenRow],
+    distros: &BTreeMap<String, Distro>,
+) -> Result<Vec<Row>, ParseError> {
+    let mut seen: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    let mut rows = Vec::with_capacity(written.len());
+    for row in written {
+        let distro = row.distro.get_ref();
+        if !distros.contains_key(distro) {
+            let known: Vec<&str> = distros.keys().map(String::as_str).collect();
+            let message = format!("unknown distro `{distro}`, expected one of `{}`", known.join("`, `"));
+            return Err(document.error(Some(row.distro.span()), message, nearest(distro, known)));
+        }
+        let Some(ruby) = RubySeries::parse(row.ruby.get_ref()) else {
+            let message = format!(
+                "`{}` is not a series of Rubies: expected two numbers, as in \"3.3\"",
+                row.ruby.get_ref()
+            );
+            return Err(document.error(Some(row.ruby.span()), message, None));
+        };
+        let line = document.line(row.ruby.span().start);
+        if let Some(first) = seen.insert((row.ruby.get_ref(), distro), line) {
+            let message = format!("Ruby {ruby} on {distro} stands at line {first} already");
+            return Err(document.error(Some(row.ruby.span()), message, None));
+        }
+        rows.push(Row { ruby, distro: distro.clone(), source: row.source.clone() });
+    }
+    Ok(rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = r#"image = "ruby"
+architectures = ["host"]
+
+[distros.bookworm]
+suites = ["bookworm"]
+
+[distros.trixie]
+suites = ["trixie", "trixie-updates"]
+security = ["trixie-security"]
+
+[[rows]]
+ruby = "3.3"
+distro = "trixie"
+source = { package = "ruby" }
+"#;
+
+    fn refusal(text: &str) -> String {
+        let error = Matrix::parse("matrix.toml", text).expect_err("a wrong matrix");
+        match error.hint() {
+            Some(hint) => format!("{error}\nhint: {hint}"),
+            None => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn reads_rows_distros_and_defaults() {
+        let matrix = Matrix::parse("matrix.toml", GOOD).unwrap();
+        assert_eq!(matrix.compression, Compression::Gzip);
+        assert_eq!(matrix.rows.len(), 1);
+        assert_eq!(matrix.rows[0].source, Source::Package("ruby".to_owned()));
+        assert_eq!(matrix.distros["trixie"].security, ["trixie-security"]);
+        assert!(!matrix.distros["trixie"].archived);
+    }
+
+    #[test]
+    fn a_wrong_field_has_its_place_and_the_nearest_word() {
+        insta::assert_snapshot!(refusal(&GOOD.replace("ruby = \"3.3\"", "rubby = \"3.3\"")), @r#"
+        matrix.toml:12:1: unknown field `rubby`, expected one of `ruby`, `distro`, `source`
+           |
+        12 | rubby = "3.3"
+           | ^
+        hint: did you mean `ruby`?
+        "#);
+        insta::assert_snapshot!(refusal(&GOOD.replace("security", "securty")), @r#"
+        matrix.toml:9:1: unknown field `securty`, expected one of `suites`, `security`, `archived`
+          |
+        9 | securty = ["trixie-securty"]
+          | ^
+        hint: did you mean `security`?
+        "#);
+        insta::assert_snapshot!(refusal(&GOOD.replace("package =", "packages =")), @r#"
+        matrix.toml:14:12: unknown variant `packages`, expected `package`
+           |
+        14 | source = { packages = "ruby" }
+           |            ^
+        hint: did you mean `package`?
+        "#);
+        insta::assert_snapshot!(refusal(&GOOD.replace("\"host\"", "\"amd46\"")), @r#"
+        matrix.toml:2:18: unknown variant `amd46`, expected one of `host`, `amd64`, `arm64`
+          |
+        2 | architectures = ["amd46"]
+          |                  ^
+        hint: did you mean `amd64`?
+        "#);
+    }
+
+    #[test]
+    fn an_unknown_distro_has_its_place_and_the_nearest_word() {
+        insta::assert_snapshot!(refusal(&GOOD.replace("\"trixie\"\nsource", "\"trixy\"\nsource")), @r#"
+        matrix.toml:13:10: unknown distro `trixy`, expected one of `bookworm`, `trixie`
+           |
+        13 | distro = "trixy"
+           |          ^
+        hint: did you mean `trixie`?
+        "#);
+    }
+
+    #[test]
+    fn a_doubled_row_names_both_lines() {
+        let doubled = format!(
+            "{GOOD}\n[[rows]]\nruby = \"3.3\"\ndistro = \"trixie\"\nsource = {{ package = \"ruby\" }}\n"
+        );
+        insta::assert_snapshot!(refusal(&doubled), @r#"
+        matrix.toml:17:8: Ruby 3.3 on trixie stands at line 12 already
+           |
+        17 | ruby = "3.3"
+           |        ^
+        "#);
+    }
+
+    #[test]
+    fn wrong_values_are_refused() {
+        for (from, to, says) in [
+            ("ruby = \"3.3\"", "ruby = \"3\"", "is not a series of Rubies"),
+            ("ruby = \"3.3\"", "ruby = \"3.3.8\"", "is not a series of Rubies"),
+            ("ruby = \"3.3\"", "ruby = \"3.x\"", "is not a series of Rubies"),
+            ("[\"host\"]", "[]", "at least one architecture"),
+            ("\"ruby\"\narch", "\"../ruby\"\narch", "folder below `images/`"),
+            ("distro = \"trixie\"\n", "", "missing field `distro`"),
+            ("[[rows]]", "[[rows]", "matrix.toml:11:"),
+        ] {
+            let message = refusal(&GOOD.replace(from, to));
+            assert!(message.contains(says), "{to}: {message}");
+        }
+    }
+
+    #[test]
+    fn a_series_has_its_versions_and_no_others() {
+        let series = RubySeries::parse("3.3").unwrap();
+        for (version, has) in [("3.3.8", true), ("3.3", true), ("3.30.1", false), ("3.4.1", false)] {
+            assert_eq!(series.has(version), has, "{version}");
+        }
+    }
+
+    #[test]
+    fn a_host_is_resolved() {
+        assert_eq!(ArchitectureChoice::Host.resolve(Architecture::Arm64), Architecture::Arm64);
+        assert_eq!(ArchitectureChoice::Amd64.resolve(Architecture::Arm64), Architecture::Amd64);
+    }
+}
