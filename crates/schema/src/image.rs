@@ -27,8 +27,8 @@ pub struct ImageSpec {
     pub drop: Vec<Drop>,
     /// Needs that are known not to be met.
     pub accept: Vec<Accept>,
-    /// Packages whose gems the checks may install.
-    pub gem_packages: Vec<String>,
+    /// The gems that the checks may install.
+    pub gems: Option<Gems>,
     /// What is tried in every image.
     pub checks: Vec<Check>,
 }
@@ -173,6 +173,16 @@ pub struct Accept {
     pub why: String,
 }
 
+/// A gem source for the checks, made of the distro's own packages.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Gems {
+    /// The packages whose gems it has; what they depend on comes with them.
+    pub packages: Vec<String>,
+    /// The Ruby script beside `image.toml` that makes gems of them, run by the image's own `ruby`.
+    pub script: String,
+}
+
 /// Something that is tried in the finished image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -217,8 +227,7 @@ struct Written {
     drop: Vec<Drop>,
     #[serde(default)]
     accept: Vec<Accept>,
-    #[serde(default)]
-    gem_packages: Vec<String>,
+    gems: Option<Gems>,
     #[serde(default)]
     checks: Vec<Spanned<Check>>,
 }
@@ -256,7 +265,7 @@ impl ImageSpec {
             layers: written.layers.into_inner(),
             drop: written.drop,
             accept: written.accept,
-            gem_packages: written.gem_packages,
+            gems: written.gems,
             checks: written.checks.into_iter().map(Spanned::into_inner).collect(),
         })
     }
@@ -269,7 +278,7 @@ mod tests {
     const GOOD: &str = r#"
 name = "ruby"
 packages = ["base-files"]
-gem-packages = ["ruby-sinatra"]
+gems = { packages = ["ruby-sinatra"], script = "checks/gems.rb" }
 
 [about]
 description = "A Ruby."
