@@ -1,0 +1,173 @@
+//! One attempt at one address: the request, what is made of the answer, and the bytes.
+//!
+//! Everything that the server decides has a bound: redirects, size, time. A partial download is continued with a range
+//! request; no validator is needed for that, as the digest of the whole decides.
+
+use std::io::Read;
+use std::time::Duration;
+
+use ureq::http::{Response, StatusCode, header};
+use ureq::{Body, BodyReader};
+
+use crate::client::{Client, Download, HighWater, Stop};
+use crate::fault::Fault;
+use crate::partial::Partial;
+use crate::redirect;
+
+impl Client {
+    /// Brings `partial` to its end: the right number of the right bytes.
+    pub(crate) fn transfer(
+        &self,
+        url: &str,
+        download: &Download,
+        partial: &mut Partial<'_>,
+        progress: &HighWater<'_>,
+    ) -> Result<(), Stop> {
+        if partial.length() > download.size {
+            partial.restart()?;
+        }
+        let offset = partial.length();
+        progress.reach(offset);
+        if offset < download.size || offset == 0 {
+            self.transfer_rest(url, download, partial, progress)?;
+        }
+        let found = partial.digest();
+        if found == download.digest {
+            return Ok(());
+        }
+        partial.restart()?;
+        Err(Fault::WrongDigest { expected: download.digest, found, resumed: offset > 0 }.into())
+    }
+
+    fn transfer_rest(
+        &self,
+        url: &str,
+        download: &Download,
+        partial: &mut Partial<'_>,
+        progress: &HighWater<'_>,
+    ) -> Result<(), Stop> {
+        let offset = partial.length();
+        let whole = self.limits.whole(download.size - offset);
+        let response = self.request(url, offset, whole)?;
+        match response.status() {
+            StatusCode::OK => partial.restart()?,
+            StatusCode::PARTIAL_CONTENT if range_start(&response) == Some(offset) => {}
+            StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE => {
+                partial.restart()?;
+                return Err(Fault::WrongRange { offset }.into());
+            }
+            _ => return Err(refusal(&response).into()),
+        }
+        let missing = download.size - partial.length();
+        if let Some(length) = response.body().content_length().filter(|length| *length != missing) {
+            let offered = partial.length().saturating_add(length);
+            return Err(Fault::WrongSize { expected: download.size, offered }.into());
+        }
+        let mut body = response.into_body().into_reader();
+        let mut buffer = vec![0; 64 * 1024];
+        loop {
+            let count = match read(&mut body, &mut buffer) {
+                Ok(count) => count,
+                Err(error) => return Err(self.broken(error, whole, download.size, partial.length()).into()),
+            };
+            if count == 0 {
+                break;
+            }
+            if count as u64 > download.size - partial.length() {
+                partial.restart()?;
+                return Err(Fault::TooLong { limit: download.size }.into());
+            }
+            partial.append(&buffer[..count])?;
+            progress.reach(partial.length());
+        }
+        if partial.length() < download.size {
+            return Err(Fault::Short { expected: download.size, received: partial.length() }.into());
+        }
+        Ok(())
+    }
+
+    /// The whole body, which may be `limit` bytes long.
+    pub(crate) fn read_whole(&self, url: &str, limit: u64) -> Result<Vec<u8>, Stop> {
+        let whole = self.limits.whole(limit);
+        let response = self.request(url, 0, whole)?;
+        if response.status() != StatusCode::OK {
+            return Err(refusal(&response).into());
+        }
+        let length = response.body().content_length();
+        if length.is_some_and(|length| length > limit) {
+            return Err(Fault::TooLong { limit }.into());
+        }
+        let mut bytes = Vec::new();
+        let mut body = response.into_body().into_reader().take(limit.saturating_add(1));
+        if let Err(error) = body.read_to_end(&mut bytes) {
+            return Err(self.broken(error.into(), whole, length.unwrap_or(limit), bytes.len() as u64).into());
+        }
+        if bytes.len() as u64 > limit {
+            return Err(Fault::TooLong { limit }.into());
+        }
+        Ok(bytes)
+    }
+
+    /// The answer for `url` from `offset` on, after redirects.
+    fn request(&self, url: &str, offset: u64, whole: Duration) -> Result<Response<Body>, Fault> {
+        let mut url = url.to_owned();
+        for _ in 0..=redirect::MOST {
+            let response = self.request_once(&url, offset, whole)?;
+            if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
+                return Ok(response);
+            }
+            let location = response.headers().get(header::LOCATION).and_then(|value| value.to_str().ok());
+            url = redirect::follow(&url, location.unwrap_or_default())?;
+        }
+        Err(Fault::Redirect { target: crate::fault::shown(&url), reason: "after too many others" })
+    }
+
+    fn request_once(&self, url: &str, offset: u64, whole: Duration) -> Result<Response<Body>, Fault> {
+        let no_address = |_| Fault::Connection { message: "this is no address".into(), passing: false };
+        let uri: ureq::http::Uri = url.parse().map_err(no_address)?;
+        let mut request = self.agent.get(&uri);
+        if offset > 0 {
+            request = request.header(header::RANGE, format!("bytes={offset}-"));
+        }
+        let proxy = self.proxies.of(&uri).cloned();
+        let request = request.config().timeout_global(Some(whole)).proxy(proxy).build();
+        request.call().map_err(|error| Fault::from_ureq(error, &self.limits, whole))
+    }
+
+    /// The fault of a body that could not be read to its end.
+    fn broken(&self, error: ureq::Error, whole: Duration, expected: u64, received: u64) -> Fault {
+        match error {
+            ureq::Error::Io(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+                Fault::Short { expected, received }
+            }
+            other => Fault::from_ureq(other, &self.limits, whole),
+        }
+    }
+}
+
+fn read(body: &mut BodyReader<'_>, buffer: &mut [u8]) -> Result<usize, ureq::Error> {
+    loop {
+        match body.read(buffer) {
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            other => return other.map_err(ureq::Error::from),
+        }
+    }
+}
+
+/// The fault of an answer that is no success.
+fn refusal(response: &Response<Body>) -> Fault {
+    match response.status().as_u16() {
+        404 | 410 => Fault::NotFound,
+        status => {
+            let seconds = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
+            let retry_after = seconds.and_then(|text| text.parse().ok()).map(Duration::from_secs);
+            Fault::Status { status, retry_after }
+        }
+    }
+}
+
+/// Where the part starts that an answer carries (RFC 9110, section 14.4: `bytes 500-999/1234`).
+fn range_start(response: &Response<Body>) -> Option<u64> {
+    let range = response.headers().get(header::CONTENT_RANGE)?.to_str().ok()?;
+    range.strip_prefix("bytes ")?.split_once('-')?.0.parse().ok()
+}
