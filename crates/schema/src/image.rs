@@ -98,14 +98,43 @@ pub struct FileSpec {
     /// What it is.
     #[serde(flatten)]
     pub content: FileContent,
-    /// Its mode in octal digits.
+    /// Its mode; 0644 for a file and 0755 for a folder where none is given.
     #[serde(default)]
-    pub mode: Option<String>,
+    pub mode: Option<Mode>,
     /// Its owner, user and group alike.
     #[serde(default)]
     pub owner: u32,
     /// Why it is wanted.
     pub why: String,
+}
+
+/// The permission bits of a file (`07777` at the most), written as octal digits: `"1777"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Mode(u32);
+
+impl Mode {
+    /// The bits, as `chmod(2)` takes them.
+    pub const fn bits(self) -> u32 {
+        self.0
+    }
+}
+
+impl TryFrom<String> for Mode {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        match u32::from_str_radix(&text, 8) {
+            Ok(bits) if bits <= 0o7777 && !text.starts_with('+') => Ok(Self(bits)),
+            _ => Err(format!("`{text}` is not a mode: expected octal digits, as in \"0755\"")),
+        }
+    }
+}
+
+impl From<Mode> for String {
+    fn from(mode: Mode) -> Self {
+        format!("{:04o}", mode.0)
+    }
 }
 
 /// What a made file is.
@@ -335,7 +364,7 @@ output = "ruby {ruby}"
                 &FileContent::Generate(Generator::CaCertificates),
             ]
         );
-        assert_eq!(image.layers[0].files[1].mode.as_deref(), Some("1777"));
+        assert_eq!(image.layers[0].files[1].mode.map(Mode::bits), Some(0o1777));
         assert_eq!(image.config.environment["RUBY_VERSION"], "{ruby}");
         assert_eq!(image.checks[0].time_limit, 60);
     }
@@ -349,6 +378,8 @@ output = "ruby {ruby}"
                 "generate = \"ca-certificate\"",
                 "did you mean `ca-certificates`?",
             ),
+            ("mode = \"1777\"", "mode = \"1778\"", "is not a mode"),
+            ("mode = \"1777\"", "mode = \"17777\"", "is not a mode"),
             ("folder = true", "folder = false", "leave the field out"),
             ("command = [\"ruby\", \"-v\"]", "", "image.toml:33:1: check `ruby -v` runs either"),
             (
