@@ -145,7 +145,7 @@ pub enum FileContent {
     Copy(String),
     /// An empty folder, unless something else goes into it.
     Folder(Always),
-    /// A symbolic link with this target.
+    /// A symbolic link with this target; `{series}` in it stands for the first two numbers of the Ruby.
     Link(String),
     /// Made from the files of the packages.
     Generate(Generator),
@@ -188,6 +188,9 @@ pub struct Drop {
     pub name: String,
     /// Globs in the image; a folder that matches goes with all below it.
     pub paths: Vec<String>,
+    /// What serves in their place: where the image has no such path, nothing is left out.
+    #[serde(default)]
+    pub shadowed_by: Option<String>,
     /// Why nobody misses them.
     pub why: String,
 }
