@@ -188,7 +188,7 @@ pub struct Drop {
     pub name: String,
     /// Globs in the image; a folder that matches goes with all below it.
     pub paths: Vec<String>,
-    /// What serves in their place: where the image has no such path, nothing is left out.
+    /// A glob for what serves in their place: where the image has no such path, nothing is left out.
     #[serde(default)]
     pub shadowed_by: Option<String>,
     /// Why nobody misses them.
