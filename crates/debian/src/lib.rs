@@ -1,1 +1,3 @@
 //! A signed Debian archive: indexes, dependency choice, packages.
+
+pub mod openpgp;
