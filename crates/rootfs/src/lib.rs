@@ -1,1 +1,33 @@
-//! A root filesystem as a value: paths, entries, stacked tars, and the writers of tars and folders.
+//! A root filesystem as a value.
+//!
+//! Tars are parsed into [`Layer`]s whose contents stay slices of the tar, layers are stacked into a [`Tree`], and a
+//! tree is written out again as one tar ([`write_tar`]) or as one folder ([`write_directory`]). Nothing is unpacked
+//! on the way. A [`RootPath`] names a place inside such a root and is never a path of the host.
+//!
+//! Invariants: every parent of an entry is a folder of the tree, so no name leads through a link; no link's text
+//! climbs out of the root; and the same tree gives the same bytes.
+
+mod content;
+mod directory;
+mod entry;
+mod escape;
+mod header;
+mod layer;
+mod path;
+mod pax;
+mod resolve;
+mod stack;
+mod tar_reader;
+mod tar_writer;
+mod tree;
+
+pub use content::Content;
+pub use directory::{DirectoryError, Ownership, write_directory};
+pub use entry::{Entry, File, Inode, Kind, Metadata, Origin};
+pub use escape::Escaped;
+pub use layer::{Dialect, Layer, Limits, TarError, TarFault};
+pub use path::{PathError, RootPath};
+pub use resolve::{ResolveError, Resolved};
+pub use stack::{StackError, StackFault};
+pub use tar_writer::{TarOptions, TarSummary, WriteError, write_tar};
+pub use tree::{InsertError, Tree};

@@ -1,0 +1,119 @@
+//! Contents of files: shared, immutable, and mostly slices of one memory-mapped tar.
+
+use std::fmt;
+use std::io;
+use std::ops::{Deref, Range};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Immutable bytes, shared: a slice of a memory-mapped file, or of bytes held in memory. A clone is cheap.
+#[derive(Clone)]
+pub struct Content {
+    backing: Arc<Backing>,
+    range: Range<usize>,
+}
+
+enum Backing {
+    Mapped(memmap2::Mmap),
+    Owned(Vec<u8>),
+}
+
+impl Content {
+    /// Maps the file at `file` into memory.
+    ///
+    /// The file must not be changed or cut while any part of the content lives: a page that is gone ends the process
+    /// with SIGBUS (mmap(2)). Files of a content-addressed cache are replaced whole, never written in place.
+    #[allow(unsafe_code, reason = "the one memory map of the project")]
+    pub fn map(file: &Path) -> io::Result<Self> {
+        let file = std::fs::File::open(file)?;
+        // SAFETY: the bytes are only read, and the caller keeps the promise above, which holds for every file that
+        // this project maps: cache entries are written under another name, renamed into place and never touched.
+        let map = unsafe { memmap2::Mmap::map(&file)? };
+        let range = 0..map.len();
+        Ok(Self { backing: Arc::new(Backing::Mapped(map)), range })
+    }
+
+    /// The part of it at `range`, without a copy. `None` where the range is not inside.
+    pub fn slice(&self, range: Range<usize>) -> Option<Self> {
+        self.get(range.clone())?;
+        let start = self.range.start + range.start;
+        let end = self.range.start + range.end;
+        Some(Self { backing: Arc::clone(&self.backing), range: start..end })
+    }
+}
+
+impl From<Vec<u8>> for Content {
+    fn from(bytes: Vec<u8>) -> Self {
+        let range = 0..bytes.len();
+        Self { backing: Arc::new(Backing::Owned(bytes)), range }
+    }
+}
+
+impl Deref for Content {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        let whole: &[u8] = match &*self.backing {
+            Backing::Mapped(map) => map,
+            Backing::Owned(bytes) => bytes,
+        };
+        &whole[self.range.clone()]
+    }
+}
+
+impl AsRef<[u8]> for Content {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
+impl PartialEq for Content {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for Content {}
+
+impl fmt::Debug for Content {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "Content({} bytes)", self.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slices_of_slices_share_the_bytes() {
+        let whole = Content::from(b"0123456789".to_vec());
+        let middle = whole.slice(2..8).unwrap();
+        assert_eq!(&*middle, b"234567");
+        let inner = middle.slice(1..3).unwrap();
+        assert_eq!(&*inner, b"34");
+        assert!(std::ptr::eq(inner.as_ptr(), &raw const whole[3]));
+        assert_eq!(&*middle.slice(6..6).unwrap(), b"");
+    }
+
+    #[test]
+    fn a_slice_past_the_end_is_none() {
+        let middle = Content::from(b"0123456789".to_vec()).slice(2..8).unwrap();
+        assert_eq!(middle.slice(0..7), None);
+        assert_eq!(middle.slice(7..7), None);
+        #[allow(clippy::reversed_empty_ranges, reason = "the point of the test")]
+        let reversed = 3..2;
+        assert_eq!(middle.slice(reversed), None);
+    }
+
+    #[test]
+    fn files_are_mapped_the_empty_one_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        for bytes in [&b""[..], b"bytes"] {
+            std::fs::write(&file, bytes).unwrap();
+            assert_eq!(&*Content::map(&file).unwrap(), bytes);
+        }
+        assert_eq!(Content::map(&folder.path().join("none")).unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+}
