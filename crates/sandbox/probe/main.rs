@@ -1,0 +1,255 @@
+//! The program of this crate's tests, on both sides. Outside it is the sandbox's init (`sandbox-init`) and a caller
+//! that can be killed (`call`); inside, copied into the test's root with the libraries it needs, it is the command
+//! that looks around and misbehaves. It prints what it found; the tests compare.
+#![expect(clippy::print_stdout, reason = "its output is what the tests read")]
+
+use std::fs;
+use std::io::{self, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+use std::time::Duration;
+
+use rustix::mount::MountFlags;
+use rustix::process::Signal;
+use rustix::thread::UnshareFlags;
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    match run(&args) {
+        Ok(code) => code,
+        Err(error) => {
+            println!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &[&str]) -> io::Result<ExitCode> {
+    match args {
+        ["sandbox-init"] => sandbox::init_main(),
+        ["call", layer, command @ ..] => call(layer, command)?,
+        ["exit", status] => return Ok(ExitCode::from(status.parse::<u8>().unwrap_or(255))),
+        ["kill-self", "TERM"] => rustix::process::kill_process(rustix::process::getpid(), Signal::TERM)?,
+        ["kill-self", "KILL"] => rustix::process::kill_process(rustix::process::getpid(), Signal::KILL)?,
+        ["echo-args", rest @ ..] => println!("{rest:?}"),
+        ["environment"] => environment(),
+        ["identity"] => identity()?,
+        ["status", field] => status(field)?,
+        ["list", path] => list(path)?,
+        ["read", path] => print!("{}", fs::read_to_string(path)?),
+        ["write", path, text] => report(fs::write(path, text)),
+        ["make-directory", path] => report(fs::create_dir(path)),
+        ["remove", path] => report(fs::remove_file(path)),
+        ["mode", path] => mode(path)?,
+        ["devices"] => devices()?,
+        ["stdin"] => println!("{}", io::read_to_string(io::stdin())?),
+        ["fill", path, bytes] => report(fill(path, number(bytes))),
+        ["flood", bytes] => flood(number(bytes))?,
+        ["allocate", bytes] => println!("{}", allocate(number(bytes))),
+        ["allocate-in-children", count, bytes] => allocate_in_children(number(count), bytes)?,
+        ["bomb", limit] => println!("{}", bomb(number(limit))?),
+        ["daemon", token] => daemon(token)?,
+        ["orphans", count] => orphans(number(count))?,
+        ["sleep", ..] => sleep(),
+        ["mount"] => report(rustix::mount::mount("t", "/tmp", "tmpfs", MountFlags::empty(), None)),
+        ["unshare"] => report(rustix::thread::unshare(UnshareFlags::NEWUSER)),
+        ["interfaces"] => interfaces()?,
+        ["listen", port] => report(TcpListener::bind(("127.0.0.1", port.parse().unwrap_or(0)))),
+        ["connect", address] => report(TcpStream::connect(address)),
+        ["ask", port, question] => ask(port, question)?,
+        _ => println!("error: unknown arguments {args:?}"),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs a command as the tests do, with this process's own output, and waits for it.
+fn call(layer: &str, command: &[&str]) -> io::Result<()> {
+    let program = sandbox::Program::current_executable("sandbox-init");
+    let root = sandbox::Root { layers: vec![PathBuf::from(layer)] };
+    let mut inside = sandbox::Command::new("/bin/probe");
+    inside.args = command.iter().map(Into::into).collect();
+    inside.output = sandbox::Output::Inherit;
+    let outcome = sandbox::run(&program, &root, &inside, |_| ()).map_err(io::Error::other)?;
+    println!("{:?}", outcome.status);
+    Ok(())
+}
+
+fn number(text: &str) -> usize {
+    text.parse().unwrap_or_default()
+}
+
+fn report<T, E: Into<io::Error>>(result: Result<T, E>) {
+    match result.map_err(Into::into) {
+        Ok(_) => println!("done"),
+        Err(error) => println!("{:?}", rustix::io::Errno::from_io_error(&error)),
+    }
+}
+
+fn environment() {
+    for (name, value) in std::env::vars() {
+        println!("{name}={value}");
+    }
+}
+
+fn identity() -> io::Result<()> {
+    let uid = rustix::process::getuid().as_raw();
+    let gid = rustix::process::getgid().as_raw();
+    let here = std::env::current_dir()?;
+    let session = rustix::process::getsid(None)?.as_raw_nonzero();
+    let group = rustix::process::getpgrp().as_raw_nonzero();
+    let name = rustix::system::uname();
+    println!("uid {uid} gid {gid} in {} on {}", here.display(), name.nodename().to_string_lossy());
+    println!("pid {} session {session} group {group}", std::process::id());
+    println!("umask {:o}", rustix::process::umask(rustix::fs::Mode::empty()).as_raw_mode());
+    Ok(())
+}
+
+fn status(field: &str) -> io::Result<()> {
+    for line in fs::read_to_string("/proc/self/status")?.lines() {
+        if line.starts_with(field) {
+            println!("{line}");
+        }
+    }
+    Ok(())
+}
+
+fn list(path: &str) -> io::Result<()> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(path)? {
+        names.push(entry?.file_name().display().to_string());
+    }
+    names.sort();
+    println!("{}", names.join(" "));
+    Ok(())
+}
+
+fn mode(path: &str) -> io::Result<()> {
+    use std::os::unix::fs::MetadataExt;
+    let metadata = fs::metadata(path)?;
+    println!("{:o} {} {}", metadata.mode() & 0o7777, metadata.uid(), metadata.gid());
+    Ok(())
+}
+
+fn devices() -> io::Result<()> {
+    let mut zeros = [1; 4];
+    fs::File::open("/dev/zero")?.read_exact(&mut zeros)?;
+    println!("zero {zeros:?}");
+    println!("null {:?}", fs::read("/dev/null")?);
+    println!("full {:?}", fs::write("/dev/full", "x").map_err(|error| error.kind()));
+    let mut random = [0; 32];
+    fs::File::open("/dev/urandom")?.read_exact(&mut random)?;
+    fs::File::open("/dev/random")?.read_exact(&mut random)?;
+    println!("random {}", random != [0; 32]);
+    println!("tty {:?}", fs::File::open("/dev/tty").err().and_then(|error| error.raw_os_error()));
+    println!("ptmx {}", fs::File::options().read(true).write(true).open("/dev/ptmx").is_ok());
+    fs::write("/dev/shm/x", "shared")?;
+    fs::write("/dev/stdout", "stdout by name\n")?;
+    fs::write("/dev/stderr", "stderr by name\n")
+}
+
+fn fill(path: &str, bytes: usize) -> io::Result<()> {
+    let mut file = fs::File::create(path)?;
+    let block = vec![1; 64 << 10];
+    for _ in 0..bytes / block.len() {
+        file.write_all(&block)?;
+    }
+    Ok(())
+}
+
+fn flood(bytes: usize) -> io::Result<()> {
+    let block = vec![b'x'; 1000];
+    for _ in 0..bytes / block.len() {
+        io::stdout().write_all(&block)?;
+        io::stderr().write_all(&block)?;
+    }
+    Ok(())
+}
+
+/// Touches memory; false if it was not to be had.
+fn allocate(bytes: usize) -> bool {
+    let mut memory: Vec<u8> = Vec::new();
+    let given = memory.try_reserve_exact(bytes).is_ok();
+    if given {
+        memory.resize(bytes, 1);
+    }
+    std::hint::black_box(memory);
+    given
+}
+
+fn myself(args: &[&str]) -> Command {
+    let mut command = Command::new("/bin/probe");
+    command.args(args);
+    command
+}
+
+fn allocate_in_children(count: usize, bytes: &str) -> io::Result<()> {
+    for _ in 0..count {
+        myself(&["allocate-and-sleep", bytes]).spawn()?;
+    }
+    sleep();
+    Ok(())
+}
+
+/// Starts sleepers until that fails or `limit` are there; how many there are.
+fn bomb(limit: usize) -> io::Result<usize> {
+    for count in 0..limit {
+        match myself(&["sleep"]).spawn() {
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(count),
+            Err(error) => return Err(error),
+        }
+    }
+    sleep();
+    Ok(limit)
+}
+
+/// Leaves a process behind, in a session of its own, that keeps the output open.
+fn daemon(token: &str) -> io::Result<()> {
+    myself(&["sleep", token]).process_group(0).stdin(Stdio::null()).spawn()?;
+    println!("left behind");
+    Ok(())
+}
+
+/// Makes orphans, waits until the init has taken note of their end, and counts what is left in `/proc`.
+fn orphans(count: usize) -> io::Result<()> {
+    for _ in 0..count {
+        // The middle process ends at once, and its child after it.
+        myself(&["daemon-of", "exit"]).status()?;
+    }
+    loop {
+        let others = fs::read_dir("/proc")?.flatten().filter(|entry| is_other_process(&entry.path())).count();
+        if others == 0 {
+            println!("all reaped");
+            return Ok(());
+        }
+        std::thread::yield_now();
+    }
+}
+
+fn is_other_process(path: &Path) -> bool {
+    let number = path.file_name().and_then(|name| name.to_str()?.parse::<u32>().ok());
+    number.is_some_and(|number| number != 1 && number != std::process::id())
+}
+
+fn sleep() {
+    std::thread::sleep(Duration::from_secs(1_000_000));
+}
+
+fn interfaces() -> io::Result<()> {
+    for line in fs::read_to_string("/proc/net/dev")?.lines().skip(2) {
+        println!("{}", line.split(':').next().unwrap_or_default().trim());
+    }
+    println!("routes {}", fs::read_to_string("/proc/net/route")?.lines().skip(1).count());
+    Ok(())
+}
+
+fn ask(port: &str, question: &str) -> io::Result<()> {
+    let mut stream = TcpStream::connect(format!("127.0.0.1:{port}"))?;
+    stream.write_all(question.as_bytes())?;
+    stream.shutdown(std::net::Shutdown::Write)?;
+    println!("{}", io::read_to_string(stream)?);
+    Ok(())
+}

@@ -1,0 +1,127 @@
+//! What to run and in what: plain values that the caller fills in.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// How to start the monitor: an executable that, with these arguments, calls [`crate::init_main`] before it
+/// starts any thread.
+#[derive(Debug, Clone)]
+pub struct Program {
+    pub(crate) path: PathBuf,
+    pub(crate) args: Vec<OsString>,
+}
+
+impl Program {
+    /// The running executable itself, with a hidden subcommand. Right also when its file was replaced meanwhile.
+    pub fn current_executable(subcommand: impl Into<OsString>) -> Self {
+        Self::at("/proc/self/exe", [subcommand.into()])
+    }
+
+    /// The executable at `path` with `args`.
+    pub fn at(path: impl Into<PathBuf>, args: impl IntoIterator<Item = OsString>) -> Self {
+        Self { path: path.into(), args: args.into_iter().collect() }
+    }
+}
+
+/// The root file system of a command.
+#[derive(Debug, Clone, Default)]
+pub struct Root {
+    /// Unpacked folders on the host, lowest first; at least one. They are only read.
+    pub layers: Vec<PathBuf>,
+}
+
+/// A command and the circumstances it runs in.
+#[derive(Debug, Clone)]
+pub struct Command {
+    /// A path in the root, or a name to look for along the `PATH` of `env`.
+    pub program: OsString,
+    /// Arguments, without the program's own name.
+    pub args: Vec<OsString>,
+    /// The whole environment; nothing is inherited.
+    pub env: BTreeMap<OsString, OsString>,
+    /// Working directory, a path in the root.
+    pub cwd: PathBuf,
+    /// User inside.
+    pub uid: u32,
+    /// Group inside; there are no supplementary ones (a caller that may not set ids keeps its own, unmapped).
+    pub gid: u32,
+    /// Host name inside.
+    pub hostname: String,
+    /// Where standard input comes from.
+    pub stdin: Stdin,
+    /// Where standard output and standard error go.
+    pub output: Output,
+    /// Bounds of the whole process tree.
+    pub limits: Limits,
+    /// Ports of the command's own `127.0.0.1` on which the caller listens: the sockets are made inside before the
+    /// command starts and handed out ([`crate::Running::take_listeners`], [`crate::run`]). At most 250; port 0
+    /// takes a free one.
+    pub listen: Vec<u16>,
+}
+
+impl Command {
+    /// `program` without arguments or environment, as user 0 in `/`, with no input, output captured up to
+    /// 1 MiB each, and the default limits.
+    pub fn new(program: impl Into<OsString>) -> Self {
+        Self {
+            program: program.into(),
+            args: Vec::new(),
+            env: BTreeMap::new(),
+            cwd: PathBuf::from("/"),
+            uid: 0,
+            gid: 0,
+            hostname: "sandbox".to_owned(),
+            stdin: Stdin::Null,
+            output: Output::Capture { limit: 1 << 20 },
+            limits: Limits::default(),
+            listen: Vec::new(),
+        }
+    }
+}
+
+/// Standard input of a command.
+#[derive(Debug, Clone)]
+pub enum Stdin {
+    /// Empty.
+    Null,
+    /// These bytes, then the end.
+    Bytes(Vec<u8>),
+    /// The caller's own.
+    Inherit,
+}
+
+/// Standard output and standard error of a command.
+#[derive(Debug, Clone, Copy)]
+pub enum Output {
+    /// Kept in memory, at most `limit` bytes of each; what comes after is read and thrown away.
+    Capture {
+        /// Bytes kept of each stream.
+        limit: usize,
+    },
+    /// The caller's own.
+    Inherit,
+}
+
+/// Bounds of a process tree; the crate's first page says how each of them holds.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct Limits {
+    /// From the start of the command to the end of the tree.
+    pub time: Duration,
+    /// Bytes of memory.
+    pub memory: u64,
+    /// Bytes in files: the writable layer, `/tmp` and `/dev/shm` together.
+    pub storage: u64,
+    /// Processes and threads at one time.
+    pub processes: u64,
+}
+
+impl Default for Limits {
+    /// A minute, 1 GiB of memory, 1 GiB of files, 512 processes.
+    fn default() -> Self {
+        Self { time: Duration::from_mins(1), memory: 1 << 30, storage: 1 << 30, processes: 512 }
+    }
+}

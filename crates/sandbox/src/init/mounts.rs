@@ -1,0 +1,180 @@
+//! The root of the sandbox. What comes from the host (layers, device nodes) is opened first, as mounts that hang
+//! nowhere; a tmpfs over the lowest layer's folder is the place to work in, so no folder of the host has to exist
+//! for it; from `pivot_root` on every path leads inside the new root, links of an image included.
+//!
+//! One tmpfs serves everything writable, so one size bounds it: the overlay's upper folder, `/tmp`, `/dev`, `/dev/shm`.
+//! Its relative names are also all that the mount table shows of the layers.
+
+use std::fmt::Write;
+use std::fs;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{PermissionsExt, symlink};
+
+use rustix::fs::{CWD, Mode};
+use rustix::io::Errno;
+use rustix::mount::{MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags};
+
+use crate::error::{Doing, Failure, Step};
+use crate::wire::Setup;
+
+/// Nodes taken from the host: a user namespace can't make any.
+const NODES: [&str; 6] = ["full", "null", "random", "tty", "urandom", "zero"];
+
+/// Names in `/dev` that lead elsewhere.
+const LINKS: [(&str, &str); 5] = [
+    ("fd", "/proc/self/fd"),
+    ("ptmx", "pts/ptmx"),
+    ("stderr", "/proc/self/fd/2"),
+    ("stdin", "/proc/self/fd/0"),
+    ("stdout", "/proc/self/fd/1"),
+];
+
+/// Leaves the host's file system for a root of the given layers, with all that belongs in it.
+pub(super) fn enter_root(setup: &Setup) -> Result<(), Failure> {
+    rustix::mount::mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
+        .doing(Step::EnterRoot)?;
+    let nodes = open_nodes()?;
+    stack(setup)?;
+    let temporary = open_tree("tmp").doing_to(Step::MountTemporary, "/tmp")?;
+    let devices = open_tree("dev").doing_to(Step::MakeDevices, "/dev")?;
+    pivot().doing(Step::EnterRoot)?;
+    // Before the host's own goes: the kernel gives a new one only to who sees one already.
+    mount_proc()?;
+    rustix::mount::unmount(".", UnmountFlags::DETACH).doing(Step::EnterRoot)?;
+    std::env::set_current_dir("/").doing(Step::EnterRoot)?;
+    attach(&temporary, "/tmp").doing_to(Step::MountTemporary, "/tmp")?;
+    make_devices(&devices, &nodes)?;
+    write_hosts(&setup.hostname)
+}
+
+fn open_nodes() -> Result<Vec<(&'static str, OwnedFd)>, Failure> {
+    let open = |name: &'static str| {
+        let path = format!("/dev/{name}");
+        open_tree(&path).map(|tree| (name, tree)).doing_to(Step::OpenDevice, path)
+    };
+    NODES.into_iter().map(open).collect()
+}
+
+/// Mounts the overlay on the folder `root` of a new tmpfs, and leaves that tmpfs as the working directory.
+fn stack(setup: &Setup) -> Result<(), Failure> {
+    let open = |layer| open_tree(layer).doing_to(Step::OpenLayer, layer);
+    let layers = setup.layers.iter().map(open).collect::<Result<Vec<_>, _>>()?;
+    let place = setup.layers.first().ok_or(Errno::INVAL).doing(Step::OpenLayer)?;
+    let storage = setup.limits.storage;
+    // A file without content takes memory as well, so their number is bounded too.
+    let options = format!("mode=0755,size={storage},nr_inodes={}", (storage >> 12).saturating_add(1024));
+    mount("tmpfs", place, "tmpfs", MountFlags::NOSUID | MountFlags::NODEV, &options)
+        .and_then(|()| std::env::set_current_dir(place))
+        .doing_to(Step::MountStorage, place)?;
+    overlay(&layers).doing(Step::StackLayers)
+}
+
+fn overlay(layers: &[OwnedFd]) -> io::Result<()> {
+    for (name, mode) in [("upper", 0o755), ("work", 0o755), ("root", 0o755), ("tmp", 0o1777), ("dev", 0o755)]
+    {
+        rustix::fs::mkdir(name, Mode::from_raw_mode(mode))?;
+    }
+    // Highest first, as overlayfs wants it.
+    let mut options = String::from("userxattr,upperdir=upper,workdir=work,lowerdir=");
+    for (number, layer) in layers.iter().enumerate().rev() {
+        let name = number.to_string();
+        fs::create_dir(&name)?;
+        attach(layer, &name)?;
+        let separator = if number == 0 { "" } else { ":" };
+        // Writing to a string does not fail.
+        let _ = write!(options, "{name}{separator}");
+    }
+    mount("overlay", "root", "overlay", MountFlags::empty(), &options)
+}
+
+/// Makes the overlay the root. The old root is then mounted over it, and the working directory (`pivot_root(2)`).
+fn pivot() -> io::Result<()> {
+    std::env::set_current_dir("root")?;
+    Ok(rustix::process::pivot_root(".", ".")?)
+}
+
+/// `/proc`, read-only: where root outside is root inside, file permissions alone would let it write host settings.
+fn mount_proc() -> Result<(), Failure> {
+    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+    make_directory("/proc")
+        .and_then(|()| mount("proc", "/proc", "proc", flags, ""))
+        .doing_to(Step::MountProc, "/proc")?;
+    // A user namespace of its own would give the command capabilities in it, and more of the kernel to attack.
+    fs::write("/proc/sys/user/max_user_namespaces", "0").doing(Step::DenyNamespaces)?;
+    rustix::mount::mount_remount("/proc", flags | MountFlags::BIND | MountFlags::RDONLY, "")
+        .doing_to(Step::MountProc, "/proc")
+}
+
+fn make_devices(devices: &OwnedFd, nodes: &[(&str, OwnedFd)]) -> Result<(), Failure> {
+    attach(devices, "/dev").doing_to(Step::MakeDevices, "/dev")?;
+    for (name, node) in nodes {
+        let path = format!("/dev/{name}");
+        fs::File::create_new(&path)
+            .and_then(|_| move_mount(node, &path))
+            .doing_to(Step::MakeDevices, path)?;
+    }
+    for (name, target) in LINKS {
+        let path = format!("/dev/{name}");
+        symlink(target, &path).doing_to(Step::MakeDevices, path)?;
+    }
+    rustix::fs::mkdir("/dev/shm", Mode::from_raw_mode(0o1777)).doing_to(Step::MakeDevices, "/dev/shm")?;
+    let flags = MountFlags::NOSUID | MountFlags::NOEXEC;
+    fs::create_dir("/dev/pts")
+        .and_then(|()| mount("devpts", "/dev/pts", "devpts", flags, "newinstance,mode=0620,ptmxmode=0666"))
+        .doing_to(Step::MakeDevices, "/dev/pts")
+}
+
+/// The two files that container engines put into every container; images come without them.
+fn write_hosts(hostname: &str) -> Result<(), Failure> {
+    make_directory("/etc").doing_to(Step::WriteHosts, "/etc")?;
+    replace("/etc/hosts", &format!("127.0.0.1\tlocalhost {hostname}\n::1\tlocalhost\n"))?;
+    replace("/etc/hostname", &format!("{hostname}\n"))
+}
+
+/// Writes a new file in the place of one that may be a link.
+fn replace(path: &str, text: &str) -> Result<(), Failure> {
+    let removed = match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    };
+    let mode = fs::Permissions::from_mode(0o644);
+    removed
+        .and_then(|()| fs::write(path, text))
+        .and_then(|()| fs::set_permissions(path, mode))
+        .doing_to(Step::WriteHosts, path)
+}
+
+/// A copy of what is mounted at a path, as a mount that hangs nowhere yet.
+fn open_tree(path: impl rustix::path::Arg) -> io::Result<OwnedFd> {
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    Ok(rustix::mount::open_tree(CWD, path, flags)?)
+}
+
+/// Hangs a mount at a folder, which is made if it is absent.
+fn attach(tree: &OwnedFd, path: &str) -> io::Result<()> {
+    make_directory(path)?;
+    move_mount(tree, path)
+}
+
+fn move_mount(tree: &OwnedFd, path: &str) -> io::Result<()> {
+    Ok(rustix::mount::move_mount(tree, "", CWD, path, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?)
+}
+
+fn mount(
+    source: &str,
+    target: impl rustix::path::Arg,
+    kind: &str,
+    flags: MountFlags,
+    options: &str,
+) -> io::Result<()> {
+    let options = std::ffi::CString::new(options)?;
+    Ok(rustix::mount::mount(source, target, kind, flags, options.as_c_str())?)
+}
+
+fn make_directory(path: &str) -> io::Result<()> {
+    match rustix::fs::mkdir(path, Mode::from_raw_mode(0o755)) {
+        Ok(()) | Err(Errno::EXIST) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}

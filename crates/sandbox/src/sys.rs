@@ -1,0 +1,72 @@
+//! The few system calls that no safe wrapper offers. The only module of this crate with `unsafe`.
+#![allow(unsafe_code)]
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
+
+use rustix::process::Pid;
+
+/// Which of the two processes that return from [`clone_into_namespaces`] this one is.
+pub(crate) enum Side {
+    /// The caller, with the new process as its own namespace sees it.
+    Outside(Pid),
+    /// The new process, which is number 1 of its namespace.
+    Inside,
+}
+
+/// Like `fork`, with every namespace of the child new. Its ids are not mapped yet.
+///
+/// Call it with a single thread only: the child has no other, and locks that others hold stay locked.
+pub(crate) fn clone_into_namespaces() -> io::Result<Side> {
+    let flags = libc::CLONE_NEWUSER
+        | libc::CLONE_NEWNS
+        | libc::CLONE_NEWPID
+        | libc::CLONE_NEWIPC
+        | libc::CLONE_NEWUTS
+        | libc::CLONE_NEWNET
+        | libc::CLONE_NEWCGROUP
+        | libc::SIGCHLD;
+    let null = std::ptr::null::<libc::c_void>();
+    // SAFETY: without CLONE_VM and with a null stack, clone(2) copies the caller as fork(2) does. No flag makes it
+    // write through the remaining pointers, which are null in the argument order of every architecture.
+    let result = unsafe { libc::syscall(libc::SYS_clone, libc::c_long::from(flags), null, null, null, null) };
+    match i32::try_from(result) {
+        Ok(0) => Ok(Side::Inside),
+        Ok(raw) => {
+            Pid::from_raw(raw).filter(|_| raw > 0).map(Side::Outside).ok_or_else(io::Error::last_os_error)
+        }
+        Err(_) => Err(io::Error::other("clone returned no process number")),
+    }
+}
+
+/// Closes every open file but the standard three. What runs later inherits none that somebody forgot to mark.
+///
+/// Call it first: it also closes what the process itself opened.
+pub(crate) fn close_inherited_files() -> io::Result<()> {
+    // SAFETY: close_range(2) takes three integers. At the start of the process no value owns a descriptor past 2.
+    let result = unsafe { libc::syscall(libc::SYS_close_range, 3 as libc::c_uint, libc::c_uint::MAX, 0) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Sets the handling of every signal to its default: what was ignored stays ignored through `execve` otherwise.
+pub(crate) fn restore_default_signals() {
+    for signal in 1..=libc::SIGRTMAX() {
+        // SAFETY: SIG_DFL installs no handler. Signals that can't be set (KILL, STOP, the C library's own) are
+        // refused with an error, which changes nothing.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+}
+
+/// Brings up `lo` in the network namespace of the process; the kernel then gives it 127.0.0.1/8 and `::1`.
+pub(crate) fn raise_loopback(socket: impl AsFd) -> io::Result<()> {
+    // SAFETY: ifreq is plain data, for which all zeros is a valid value.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    for (to, from) in request.ifr_name.iter_mut().zip(b"lo") {
+        *to = libc::c_char::from_ne_bytes([*from]);
+    }
+    // IFF_UP; the field is a short, the constant an int.
+    request.ifr_ifru.ifru_flags = 1;
+    // SAFETY: the descriptor is open for the time of the call, and SIOCSIFFLAGS reads one ifreq at the pointer.
+    let result = unsafe { libc::ioctl(socket.as_fd().as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}

@@ -1,0 +1,111 @@
+//! The messages between caller, monitor and init, over one `SOCK_SEQPACKET` socket: a message is whole or absent, an
+//! open file may travel with it, and its end is the end of the other side.
+//!
+//! The caller sends one message: two open files, the [`Setup`] (as JSON, of any size) and the command's standard input.
+//! Back come `Started` with the listeners, then `Ended`; or `Failed` in place of either.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, IoSlice, IoSliceMut, Seek, Write};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::MemfdFlags;
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
+    SendFlags,
+};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::command::Limits;
+use crate::error::Failure;
+use crate::running::Status;
+
+/// Everything that the monitor and the init need to know.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Setup {
+    pub(crate) layers: Vec<OsString>,
+    pub(crate) hostname: String,
+    pub(crate) listen: Vec<u16>,
+    pub(crate) limits: Limits,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    /// Output pipes made for this command alone: the user it runs as may own them.
+    pub(crate) own_output: bool,
+    /// Absent when only the sandbox itself is tried.
+    pub(crate) command: Option<Execution>,
+}
+
+/// The part of a command that `execve` is about.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Execution {
+    pub(crate) program: OsString,
+    pub(crate) args: Vec<OsString>,
+    pub(crate) env: Vec<(OsString, OsString)>,
+    pub(crate) cwd: OsString,
+}
+
+/// What comes back.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Report {
+    Started,
+    Ended(Status),
+    Failed(Failure),
+}
+
+/// The longest message; the longest path in a failure, escaped as JSON, is far below.
+const MESSAGE_LIMIT: usize = 128 << 10;
+
+/// The most open files that the kernel lets travel with one message (`SCM_MAX_FD`).
+const FILES_LIMIT: usize = 253;
+
+/// Sends one message, with open files along.
+pub(crate) fn send(socket: impl AsFd, message: &impl Serialize, files: &[BorrowedFd<'_>]) -> io::Result<()> {
+    let bytes = serde_json::to_vec(message)?;
+    let mut space = vec![MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(files.len()))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    if !files.is_empty() && !ancillary.push(SendAncillaryMessage::ScmRights(files)) {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    rustix::io::retry_on_intr(|| {
+        rustix::net::sendmsg(&socket, &[IoSlice::new(&bytes)], &mut ancillary, SendFlags::NOSIGNAL)
+    })?;
+    Ok(())
+}
+
+/// Waits for one message; `None` when the other side is gone.
+pub(crate) fn receive<T: DeserializeOwned>(socket: impl AsFd) -> io::Result<Option<(T, Vec<OwnedFd>)>> {
+    let mut bytes = vec![0; MESSAGE_LIMIT];
+    let mut space = vec![MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FILES_LIMIT))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let received = rustix::io::retry_on_intr(|| {
+        let buffer = &mut [IoSliceMut::new(&mut bytes)];
+        rustix::net::recvmsg(&socket, buffer, &mut ancillary, RecvFlags::CMSG_CLOEXEC)
+    });
+    let length = match received {
+        Ok(message) => message.bytes,
+        // The other side went away before it had read what was sent to it.
+        Err(rustix::io::Errno::CONNRESET) => 0,
+        Err(error) => return Err(error.into()),
+    };
+    if length == 0 {
+        return Ok(None);
+    }
+    let mut files = Vec::new();
+    for message in ancillary.drain() {
+        if let RecvAncillaryMessage::ScmRights(passed) = message {
+            files.extend(passed);
+        }
+    }
+    let message = serde_json::from_slice(bytes.get(..length).unwrap_or_default())?;
+    Ok(Some((message, files)))
+}
+
+/// An open file in memory alone that holds `bytes` and stands at its beginning.
+pub(crate) fn memory_file(name: &str, bytes: &[u8]) -> io::Result<OwnedFd> {
+    let mut file = File::from(rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC)?);
+    file.write_all(bytes)?;
+    file.rewind()?;
+    Ok(file.into())
+}
