@@ -1,1 +1,5 @@
 //! Fixtures made in memory, for the tests of the other crates: nothing binary is kept in git.
+
+pub mod elf;
+pub mod tar;
+pub mod web;
