@@ -266,34 +266,6 @@ fn member_path(name: &[u8]) -> Result<RootPath, TarFault> {
     })
 }
 
-fn body(tar: &Content, raw: &RawMember<'_>, path: &RootPath, limits: Limits) -> Result<Body, TarFault> {
-    let size = raw.content.len() as u64;
-    let is_file = matches!(raw.type_flag, flag::FILE | flag::OLD_FILE | flag::CONTIGUOUS_FILE);
-    // Before POSIX a slash at the end was how a folder was told from a file.
-    let is_old_directory = is_file && raw.name.ends_with(b"/");
-    let body = match raw.type_flag {
-        _ if is_old_directory => Body::Directory,
-        _ if is_file => return file(tar, raw, limits).map(Body::File),
-        flag::DIRECTORY => Body::Directory,
-        flag::SYMLINK => Body::Symlink(symlink_target(path, raw.link)?),
-        flag::HARD_LINK => Body::HardLink(hard_link_target(raw.link)?),
-        flag::CHARACTER_DEVICE => return Err(TarFault::CharacterDevice),
-        flag::BLOCK_DEVICE => return Err(TarFault::BlockDevice),
-        flag::FIFO => return Err(TarFault::Fifo),
-        other => return Err(TarFault::UnsupportedType(other)),
-    };
-    if size == 0 { Ok(body) } else { Err(TarFault::UnexpectedContent(size)) }
-}
-
-fn file(tar: &Content, raw: &RawMember<'_>, limits: Limits) -> Result<File, TarFault> {
-    let size = raw.content.len() as u64;
-    if size > limits.file_size {
-        return Err(TarFault::TooLarge { size, limit: limits.file_size });
-    }
-    let content = tar.slice(raw.content.clone()).expect("the reader has checked the range");
-    Ok(File::new(content))
-}
-
 fn symlink_target(path: &RootPath, target: &[u8]) -> Result<Arc<[u8]>, TarFault> {
     if !is_link_target(target) {
         return Err(TarFault::LinkTarget);

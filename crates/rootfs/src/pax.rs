@@ -176,7 +176,7 @@ mod tests {
     fn records_are_read() {
         let mut extended = Extended::default();
         extended
-            .apply(b"12 path=a/b\n11 size=12\n20 mtime=1700000.9\n9 uid=70\n28 SCHILY.xattr.user.x=\0=\n\n10 atime=\n")
+            .apply(b"12 path=a/b\n11 size=12\n19 mtime=1700000.9\n9 uid=70\n27 SCHILY.xattr.user.x=\0=\n\n10 atime=\n")
             .unwrap();
         assert_eq!(extended.path, Some(&b"a/b"[..]));
         assert_eq!((extended.size, extended.mtime, extended.uid), (Some(12), Some(1_700_000), Some(70)));
