@@ -93,6 +93,9 @@ pub struct Distro {
     /// Suites of the security archive.
     #[serde(default)]
     pub security: Vec<String>,
+    /// The armoured OpenPGP keys that its archive is signed with, a file of the project; Debian's own by default.
+    #[serde(default)]
+    pub keyring: Option<String>,
     /// The distro is past its support, so that an index past its `Valid-Until` is what it will have from now on.
     #[serde(default)]
     pub archived: bool,
@@ -277,7 +280,7 @@ source = { package = "ruby" }
         hint: did you mean `ruby`?
         "#);
         insta::assert_snapshot!(refusal(&GOOD.replace("security", "securty")), @r#"
-        matrix.toml:9:1: unknown field `securty`, expected one of `suites`, `security`, `archived`
+        matrix.toml:9:1: unknown field `securty`, expected one of `suites`, `security`, `keyring`, `archived`
           |
         9 | securty = ["trixie-securty"]
           | ^
