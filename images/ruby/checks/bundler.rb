@@ -1,0 +1,26 @@
+# `bundle install` of a Gemfile from the gem source, and `bundle exec` of what it installed.
+
+require "open3"
+require "tmpdir"
+
+def run(*command)
+  output, status = Open3.capture2e(*command)
+  raise "#{command.join(" ")}: #{status}\n#{output}" unless status.success?
+  output
+end
+
+Dir.mktmpdir do |folder|
+  Dir.chdir(folder) do
+    File.write("Gemfile", <<~RUBY)
+      source "#{ENV.fetch("GEM_SOURCE")}"
+      gem "sinatra", require: "sinatra/base"
+    RUBY
+    installed = run("bundle", "install")
+    lock = File.read("Gemfile.lock")
+    wanted = lock[/^    sinatra \((.*)\)$/, 1] or raise "Gemfile.lock has no sinatra:\n#{lock}"
+    run("bundle", "check")
+    loaded = run("bundle", "exec", "ruby", "-rbundler/setup", "-e", "Bundler.require; print Sinatra::VERSION")
+    raise "bundle exec loads Sinatra #{loaded} and not #{wanted}" unless loaded == wanted
+    puts "#{installed[/Bundle complete!.*?installed/m].to_s.tr("\n", " ")}; bundle exec loads Sinatra #{loaded}"
+  end
+end

@@ -1,0 +1,14 @@
+# A script that starts with `#!/usr/bin/env ruby`, as the commands of gems and applications do, is a command.
+
+require "open3"
+require "tmpdir"
+
+Dir.mktmpdir do |folder|
+  script = File.join(folder, "hello")
+  File.write(script, "#!/usr/bin/env ruby\nputs \"hello \#{ARGV.first}\"\n")
+  File.chmod(0o755, script)
+  output, status = Open3.capture2e(script, "world")
+  raise "#{status}: #{output}" unless status.success? && output == "hello world\n"
+end
+
+puts "a script starts through /usr/bin/env"

@@ -1,0 +1,83 @@
+# The whole standard library loads: what the tree has, found at run time, and nothing that a Ruby of this version
+# should have is missing from it. Each library is loaded in a process of its own, so that none lives on another's
+# requirements; native extensions show there that the objects they are linked with are in the image.
+
+require "rbconfig"
+require "rubygems"
+
+# By the Ruby's own documentation (https://docs.ruby-lang.org, "Standard Library"), default and bundled gems included.
+ALWAYS = %w[
+  English abbrev base64 benchmark bigdecimal bigdecimal/math bigdecimal/util bundler cgi cgi/escape cgi/session
+  continuation coverage csv date delegate did_you_mean digest digest/bubblebabble digest/md5 digest/rmd160 digest/sha1
+  digest/sha2 drb erb etc expect fcntl fiddle fiddle/import fileutils find forwardable getoptlong io/console io/nonblock
+  io/wait ipaddr irb json json/ext kconv logger matrix monitor mutex_m net/ftp net/http net/https net/imap net/pop
+  net/protocol net/smtp nkf objspace observer open-uri open3 openssl optparse ostruct pathname pp prettyprint prime
+  pstore psych pty racc racc/parser rake rbconfig/sizeof rdoc readline reline resolv resolv-replace rexml/document
+  rinda/rinda rinda/tuplespace ripper rss rubygems securerandom set shellwords singleton socket stringio strscan syslog
+  tempfile time timeout tmpdir tsort un unicode_normalize/normalize uri weakref yaml yaml/store zlib
+]
+SINCE = {
+  "3.1" => %w[error_highlight random/formatter],
+  "3.2" => %w[syntax_suggest],
+  "3.3" => %w[prism],
+}
+UNTIL = { "3.0" => %w[tracer webrick], "3.1" => %w[dbm gdbm sdbm] }
+# What is no library to load, but does something at once.
+APART = {
+  "mkmf" => "looks for the C headers that an extension is compiled with",
+  "debug" => "takes over the terminal",
+}
+
+def version(text)
+  Gem::Version.new(text)
+end
+
+def expected
+  now = version(RUBY_VERSION)
+  ALWAYS + SINCE.select { |since, _| now >= version(since) }.values.flatten +
+    UNTIL.select { |ended, _| now < version(ended) }.values.flatten
+end
+
+# What can be required: each file on top of a folder of libraries, and each native extension at any depth.
+def found
+  folders = RbConfig::CONFIG.values_at("rubylibdir", "rubyarchdir", "vendordir", "vendorlibdir", "vendorarchdir")
+  folders += Gem::Specification.flat_map(&:full_require_paths)
+  folders.uniq.select { |folder| File.directory?(folder) }.flat_map do |folder|
+    libraries = Dir.children(folder).grep(/\.rb\z/)
+    # Encodings are tried by a check of their own.
+    extensions = Dir.glob("**/*.so", base: folder).reject { |path| path.start_with?("enc/") }
+    (libraries + extensions).map { |path| path.delete_suffix(".rb").delete_suffix(".so") }
+  end
+end
+
+# What the block raises, or says on standard error, in a process of its own; nil for nothing.
+def failure
+  reader, writer = IO.pipe
+  child = fork do
+    $VERBOSE = nil
+    $stdout.reopen(File::NULL)
+    $stderr.reopen(writer)
+    begin
+      yield
+    rescue Exception => error
+      $stderr.puts "#{error.class}: #{error.message.lines.first}"
+      exit!(1)
+    end
+    exit!(0)
+  end
+  writer.close
+  message = reader.read.strip
+  Process.wait(child)
+  message unless message.empty? && $?.success?
+end
+
+there = found
+libraries = (there + expected).uniq.sort - APART.keys
+failures = libraries.map { |name| [name, failure { require name }] }.select(&:last)
+raise "cannot load:\n#{failures.map { |name, why| "  #{name}: #{why}" }.join("\n")}" unless failures.empty?
+
+gems = Gem::Specification.map(&:full_name).sort
+broken = failure { Gem::Specification.each(&:activate) }
+raise "cannot activate every gem: #{broken}" if broken
+
+puts "#{libraries.size} libraries load, #{gems.size} gems have what they depend on"
