@@ -106,6 +106,11 @@ impl RootPath {
         self.0.len() == 1
     }
 
+    /// Whether this is the folder that holds `path` itself.
+    pub(crate) fn holds(&self, path: &RootPath) -> bool {
+        parent(&path.0) == Some(&*self.0)
+    }
+
     pub(crate) fn shared(&self) -> Arc<[u8]> {
         Arc::clone(&self.0)
     }
