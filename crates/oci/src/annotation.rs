@@ -1,0 +1,22 @@
+//! Keys of annotations and labels (OCI image specification, "Annotations").
+
+/// The reference of a descriptor in the index of a layout.
+pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
+/// When it was made, in RFC 3339.
+pub const CREATED: &str = "org.opencontainers.image.created";
+/// A title for people.
+pub const TITLE: &str = "org.opencontainers.image.title";
+/// A description for people.
+pub const DESCRIPTION: &str = "org.opencontainers.image.description";
+/// Where the source is.
+pub const SOURCE: &str = "org.opencontainers.image.source";
+/// The version of what is packaged.
+pub const VERSION: &str = "org.opencontainers.image.version";
+/// The revision of the source.
+pub const REVISION: &str = "org.opencontainers.image.revision";
+/// The licences of what is in it, as an SPDX expression.
+pub const LICENSES: &str = "org.opencontainers.image.licenses";
+/// Who distributes it.
+pub const VENDOR: &str = "org.opencontainers.image.vendor";
+/// The name of the image it is based on.
+pub const BASE_NAME: &str = "org.opencontainers.image.base.name";

@@ -1,0 +1,217 @@
+//! Handing one image on: as a layout of its own, as the archive that `docker save` writes, or as a plain folder.
+//!
+//! Invariants: the same image gives the same bytes; what is at the output is replaced only when that is asked for, and
+//! in one step; an export that fails leaves nothing behind.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use rootfs::{DirectoryError, Entry, Metadata, Origin, Ownership, RootPath, TarOptions, Tree, WriteError};
+use serde::Serialize;
+
+use crate::document;
+use crate::error::LayoutError;
+use crate::image::Image;
+use crate::layout::Layout;
+use crate::reference::Reference;
+
+/// What to do with something that is at the output already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Existing {
+    /// Leave it, and fail.
+    Refuse,
+    /// Put the export in its place.
+    Replace,
+}
+
+/// Why an image was not exported.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    /// Something is there already.
+    #[error("cannot export to `{}`: it exists", .0.display())]
+    Exists(PathBuf),
+    /// Docker knows images by a repository and a tag.
+    #[error("cannot export `{0}` for Docker: it has no form `repository:tag`")]
+    NoTag(Reference),
+    /// The image, or the layout that it goes to, is at fault.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
+    /// The archive could not be written.
+    #[error("cannot write the archive `{}`", path.display())]
+    Archive {
+        /// Where it should go.
+        path: PathBuf,
+        /// What failed.
+        source: WriteError,
+    },
+    /// The folder could not be written.
+    #[error("cannot write the files of the image to `{}`", path.display())]
+    Directory {
+        /// Where they should go.
+        path: PathBuf,
+        /// What failed.
+        source: DirectoryError,
+    },
+    /// The operating system refused something.
+    #[error("cannot export to `{}`", path.display())]
+    Io {
+        /// The output.
+        path: PathBuf,
+        /// What failed.
+        source: io::Error,
+    },
+}
+
+impl ExportError {
+    /// What to do next, where there is something.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Exists(_) => Some("name another output, or say that this one is to be replaced".to_owned()),
+            Self::Layout(error) => error.hint(),
+            _ => None,
+        }
+    }
+}
+
+/// Exports `image` as an OCI image layout in the folder `output`, under each of `references`.
+///
+/// # Errors
+/// An image that is damaged, an output that exists or cannot be written.
+pub fn oci_layout(
+    image: &Image,
+    references: &[Reference],
+    output: &Path,
+    existing: Existing,
+) -> Result<(), ExportError> {
+    publish(output, existing, |staged| {
+        let layout = Layout::create(staged)?;
+        let writer = layout.writer()?;
+        let layers = image.layers.iter().map(|layer| &layer.descriptor);
+        for descriptor in layers.chain([&image.manifest.config, &image.descriptor]) {
+            writer.put_blob(&descriptor.digest, &image.layout().blob(descriptor)?)?;
+        }
+        writer.set_refs(|refs| {
+            refs.extend(references.iter().map(|reference| (reference.clone(), image.descriptor.clone())));
+        })?;
+        Ok(())
+    })
+}
+
+/// Exports `image` as the tar file `output` that `docker load`, Podman and skopeo read, tagged with `references`.
+///
+/// # Errors
+/// An image that is damaged, a reference that is no tag, an output that exists or cannot be written.
+pub fn docker_archive(
+    image: &Image,
+    references: &[Reference],
+    output: &Path,
+    existing: Existing,
+) -> Result<(), ExportError> {
+    let archive = docker_archive_tree(image, references)?;
+    publish(output, existing, |staged| {
+        let at = |source| ExportError::Io { path: output.to_owned(), source };
+        let mut file = BufWriter::new(File::create(staged).map_err(at)?);
+        write_archive(&archive, &mut file)
+            .map_err(|source| ExportError::Archive { path: output.to_owned(), source })?;
+        file.into_inner().map_err(|error| at(error.into_error()))?.sync_all().map_err(at)
+    })
+}
+
+/// Exports the files of `image` to the folder `output`, which becomes the root of its filesystem.
+///
+/// # Errors
+/// An image that is damaged, an output that exists or cannot be written.
+pub fn directory(
+    image: &Image,
+    output: &Path,
+    existing: Existing,
+    ownership: Ownership,
+) -> Result<(), ExportError> {
+    let tree = image.tree()?;
+    publish(output, existing, |staged| {
+        fs::create_dir(staged).map_err(|source| ExportError::Io { path: output.to_owned(), source })?;
+        rootfs::write_directory(&tree, staged, ownership)
+            .map_err(|source| ExportError::Directory { path: output.to_owned(), source })?;
+        Ok(())
+    })
+}
+
+/// An entry of `manifest.json` in a Docker archive.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct DockerManifest {
+    config: String,
+    layers: Vec<String>,
+    repo_tags: Vec<String>,
+}
+
+/// The archive as the tree of its files: the configuration, each layer's tar, and `manifest.json`, which ties them
+/// together (Docker image specification, v1.2, "Combined Image JSON + Filesystem Changeset Format").
+fn docker_archive_tree(image: &Image, references: &[Reference]) -> Result<Tree, ExportError> {
+    let tag = |reference: &Reference| match reference.repository_and_tag() {
+        Some(_) => Ok(reference.to_string()),
+        None => Err(ExportError::NoTag(reference.clone())),
+    };
+    let layer_name = |diff_id: &schema::Digest| format!("{}.tar", diff_id.hex());
+    let manifest = DockerManifest {
+        config: format!("{}.json", image.manifest.config.digest.hex()),
+        layers: image.layers.iter().map(|layer| layer_name(&layer.diff_id)).collect(),
+        repo_tags: references.iter().map(tag).collect::<Result<_, _>>()?,
+    };
+    let mut archive = Tree::new();
+    let mut add = |name: &str, content: rootfs::Content| {
+        let path = RootPath::parse(name).expect("the name is made of hexadecimal digits and an ending");
+        archive
+            .insert(path, Entry::file(Metadata::root(0o644), content, Origin::default()))
+            .expect("a file at the root of an empty tree has a folder as its parent");
+    };
+    add("manifest.json", document::canonical(&[&manifest]).into());
+    add(&manifest.config, image.layout().blob(&image.manifest.config)?);
+    let mut added = BTreeSet::new();
+    for layer in &image.layers {
+        // Two layers may be the same tar.
+        if added.insert(layer.diff_id) {
+            add(&layer_name(&layer.diff_id), image.layer_tar(layer)?);
+        }
+    }
+    Ok(archive)
+}
+
+fn write_archive(archive: &Tree, out: &mut dyn Write) -> Result<(), WriteError> {
+    rootfs::write_tar(archive, out, &TarOptions { mtime: 0 }).map(drop)
+}
+
+/// Lets `write` make a file or folder under a passing name beside `output`, then gives it its place.
+fn publish(
+    output: &Path,
+    existing: Existing,
+    write: impl FnOnce(&Path) -> Result<(), ExportError>,
+) -> Result<(), ExportError> {
+    let is_there = || output.symlink_metadata().is_ok();
+    let refuse = || match existing {
+        Existing::Refuse if is_there() => Err(ExportError::Exists(output.to_owned())),
+        _ => Ok(()),
+    };
+    let at = |source| ExportError::Io { path: output.to_owned(), source };
+    refuse()?;
+    let beside = output.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // Everything passing is inside, and gone with it, whatever happens.
+    let passing = tempfile::Builder::new().prefix(".export-").tempdir_in(beside).map_err(at)?;
+    let staged = passing.path().join("new");
+    write(&staged)?;
+    refuse()?;
+    let replaced = passing.path().join("old");
+    let put_aside = is_there();
+    if put_aside {
+        fs::rename(output, &replaced).map_err(at)?;
+    }
+    fs::rename(&staged, output).map_err(|source| {
+        if put_aside {
+            // The first error is the one to tell.
+            let _ = fs::rename(&replaced, output);
+        }
+        at(source)
+    })
+}

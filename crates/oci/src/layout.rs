@@ -1,0 +1,306 @@
+//! An OCI image layout: a folder with blobs by digest and an index that gives some of them names (OCI image
+//! specification, "Image Layout").
+//!
+//! ```text
+//! oci-layout            the version of the layout; its lock guards the index
+//! index.json            reference -> manifest
+//! blobs/sha256/<hex>    manifests, configurations, layers; the lock of `blobs` is shared by all writers
+//! ```
+//!
+//! Nothing that is read is trusted: documents are bounded in size, and every blob is compared with its descriptor
+//! before a byte of it is used.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use rootfs::Content;
+use schema::Digest;
+use serde::de::DeserializeOwned;
+
+use crate::annotation;
+use crate::atomic::{self, Existing};
+use crate::document::{self, Descriptor, Index, LayoutMarker, Manifest};
+use crate::error::{Fault, LayoutError};
+use crate::image::Image;
+use crate::media_type;
+use crate::reference::Reference;
+use crate::writer::Writer;
+
+const LAYOUT_VERSION: &str = "1.0.0";
+const MARKER: &str = "oci-layout";
+const INDEX: &str = "index.json";
+const BLOBS: &str = "blobs";
+const ALGORITHM: &str = "sha256";
+
+/// The largest document that is read. Registries take manifests up to this size.
+const DOCUMENT_LIMIT: u64 = 4 << 20;
+
+/// An image layout in a folder.
+#[derive(Debug, Clone)]
+pub struct Layout {
+    directory: PathBuf,
+}
+
+/// What an index lists, by whether it has a name.
+pub(crate) struct Entries {
+    /// Without the annotation that holds the name.
+    pub(crate) named: BTreeMap<Reference, Descriptor>,
+    /// In the order of the index, as they are.
+    pub(crate) unnamed: Vec<Descriptor>,
+}
+
+impl Layout {
+    /// The layout in `directory`, which is made where there is none. One that is there is not touched.
+    ///
+    /// # Errors
+    /// A folder that cannot be written, or a layout that cannot be read.
+    pub fn create(directory: &Path) -> Result<Self, LayoutError> {
+        let layout = Self { directory: directory.to_owned() };
+        let blobs = layout.blobs();
+        fs::create_dir_all(&blobs).map_err(|source| layout.io("make the folder", &blobs, source))?;
+        let marker = LayoutMarker { image_layout_version: LAYOUT_VERSION.to_owned() };
+        // The marker comes last: where it is, the rest is.
+        for (path, bytes) in [
+            (layout.index_path(), document::canonical(&Index::new(Vec::new()))),
+            (layout.marker_path(), document::canonical(&marker)),
+        ] {
+            if !path.exists() {
+                atomic::write(&path, &bytes, &blobs, Existing::Keep)
+                    .map_err(|source| layout.io("write", &path, source))?;
+            }
+        }
+        Self::open(directory)
+    }
+
+    /// The layout that is in `directory`.
+    ///
+    /// # Errors
+    /// A folder that holds none, or one of another version.
+    pub fn open(directory: &Path) -> Result<Self, LayoutError> {
+        let layout = Self { directory: directory.to_owned() };
+        let path = layout.marker_path();
+        if !path.exists() {
+            return Err(layout.error(Fault::NoLayout));
+        }
+        let LayoutMarker { image_layout_version } = layout.parse(&path, &layout.read_bounded(&path)?)?;
+        if image_layout_version == LAYOUT_VERSION {
+            Ok(layout)
+        } else {
+            Err(layout.error(Fault::LayoutVersion(image_layout_version)))
+        }
+    }
+
+    /// The folder that it is in.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Where the blob is, whether it is there or not.
+    pub fn blob_path(&self, digest: &Digest) -> PathBuf {
+        self.blobs().join(digest.hex())
+    }
+
+    /// Starts to write. While any writer lives, [`Self::remove_unreferenced`] removes nothing.
+    ///
+    /// # Errors
+    /// A folder that cannot be locked.
+    pub fn writer(&self) -> Result<Writer<'_>, LayoutError> {
+        let path = self.directory.join(BLOBS);
+        let lock = File::open(&path).and_then(|folder| folder.lock_shared().map(|()| folder));
+        Ok(Writer::new(self, lock.map_err(|source| self.io("lock", &path, source))?))
+    }
+
+    /// Every image by its name.
+    ///
+    /// # Errors
+    /// An index that is damaged, or has a name twice.
+    pub fn references(&self) -> Result<BTreeMap<Reference, Descriptor>, LayoutError> {
+        Ok(self.entries(self.index()?.1.manifests)?.named)
+    }
+
+    /// The image with this reference, its manifest and configuration verified.
+    ///
+    /// # Errors
+    /// No such image, or one that is damaged or no image of the specification.
+    pub fn resolve(&self, reference: &str) -> Result<Image, LayoutError> {
+        let mut references = self.references()?;
+        match references.remove(reference) {
+            Some(descriptor) => self.image(descriptor),
+            None => Err(self.error(Fault::NoReference {
+                reference: reference.to_owned(),
+                known: references.into_keys().collect(),
+            })),
+        }
+    }
+
+    /// The image with this manifest, its manifest and configuration verified.
+    ///
+    /// # Errors
+    /// A blob that is missing, damaged, or no image of the specification.
+    pub fn image(&self, descriptor: Descriptor) -> Result<Image, LayoutError> {
+        Image::read(self, descriptor)
+    }
+
+    /// Whether everything is there that `descriptor` leads to: documents are hashed, other blobs compared in size.
+    ///
+    /// # Errors
+    /// A blob that is missing or damaged.
+    pub fn check(&self, descriptor: &Descriptor) -> Result<(), LayoutError> {
+        self.reach([descriptor.clone()])?
+            .into_iter()
+            .try_for_each(|(digest, size)| self.blob_size(digest, size))
+    }
+
+    /// The bytes of a blob, verified.
+    ///
+    /// # Errors
+    /// A blob that is missing, or not the one that the descriptor tells of.
+    pub fn blob(&self, descriptor: &Descriptor) -> Result<Content, LayoutError> {
+        let Descriptor { digest, size, .. } = *descriptor;
+        self.blob_size(digest, size)?;
+        let path = self.blob_path(&digest);
+        let content = Content::map(&path).map_err(|source| self.io("read", &path, source))?;
+        if content.len() as u64 != size {
+            return Err(self.error(Fault::BlobSize { digest, expected: size, found: content.len() as u64 }));
+        }
+        let found = Digest::of(&content);
+        if found == digest {
+            Ok(content)
+        } else {
+            Err(self.error(Fault::BlobDigest { expected: digest, found }))
+        }
+    }
+
+    /// A blob that is a document of this media type.
+    pub(crate) fn document<T: DeserializeOwned>(
+        &self,
+        descriptor: &Descriptor,
+        media_type: &'static str,
+    ) -> Result<T, LayoutError> {
+        let Descriptor { digest, size, .. } = *descriptor;
+        if descriptor.media_type != media_type {
+            let found = descriptor.media_type.clone();
+            return Err(self.error(Fault::MediaType { digest, expected: media_type, found }));
+        }
+        let path = self.blob_path(&digest);
+        if size > DOCUMENT_LIMIT {
+            return Err(self.error(Fault::DocumentTooLarge { path, size, limit: DOCUMENT_LIMIT }));
+        }
+        self.parse(&path, &self.blob(descriptor)?)
+    }
+
+    /// Digest and size of every blob that the descriptors lead to, themselves among them.
+    pub(crate) fn reach(
+        &self,
+        from: impl IntoIterator<Item = Descriptor>,
+    ) -> Result<BTreeSet<(Digest, u64)>, LayoutError> {
+        let mut documents = BTreeSet::new();
+        let mut leaves = BTreeSet::new();
+        let mut open: Vec<Descriptor> = from.into_iter().collect();
+        while let Some(descriptor) = open.pop() {
+            if !documents.insert((descriptor.digest, descriptor.size)) {
+                continue;
+            }
+            match descriptor.media_type.as_str() {
+                media_type::INDEX => {
+                    open.extend(self.document::<Index>(&descriptor, media_type::INDEX)?.manifests)
+                }
+                // Anything else in an index is a manifest, or it cannot be told what it leads to.
+                _ => {
+                    let manifest: Manifest = self.document(&descriptor, media_type::MANIFEST)?;
+                    let blobs = manifest.layers.iter().chain([&manifest.config]);
+                    leaves.extend(blobs.map(|blob| (blob.digest, blob.size)));
+                }
+            }
+        }
+        leaves.append(&mut documents);
+        Ok(leaves)
+    }
+
+    /// The bytes of the index, and what they say.
+    pub(crate) fn index(&self) -> Result<(Vec<u8>, Index), LayoutError> {
+        let path = self.index_path();
+        let bytes = self.read_bounded(&path)?;
+        let index = self.parse(&path, &bytes)?;
+        Ok((bytes, index))
+    }
+
+    pub(crate) fn entries(&self, manifests: Vec<Descriptor>) -> Result<Entries, LayoutError> {
+        let mut entries = Entries { named: BTreeMap::new(), unnamed: Vec::new() };
+        for mut descriptor in manifests {
+            // A name outside the grammar is nothing that could be asked for.
+            let name = descriptor.annotations.get(annotation::REF_NAME).and_then(|name| name.parse().ok());
+            let Some(name): Option<Reference> = name else {
+                entries.unnamed.push(descriptor);
+                continue;
+            };
+            descriptor.annotations.remove(annotation::REF_NAME);
+            if entries.named.insert(name.clone(), descriptor).is_some() {
+                return Err(self.error(Fault::DoubledReference(name)));
+            }
+        }
+        Ok(entries)
+    }
+
+    pub(crate) fn blobs(&self) -> PathBuf {
+        self.directory.join(BLOBS).join(ALGORITHM)
+    }
+
+    pub(crate) fn index_path(&self) -> PathBuf {
+        self.directory.join(INDEX)
+    }
+
+    pub(crate) fn marker_path(&self) -> PathBuf {
+        self.directory.join(MARKER)
+    }
+
+    /// The folder whose lock all writers share.
+    pub(crate) fn lock_path(&self) -> PathBuf {
+        self.directory.join(BLOBS)
+    }
+
+    pub(crate) fn error(&self, fault: Fault) -> LayoutError {
+        LayoutError::new(&self.directory, fault)
+    }
+
+    pub(crate) fn io(&self, action: &'static str, path: &Path, source: io::Error) -> LayoutError {
+        self.error(Fault::Io { action, path: path.to_owned(), source })
+    }
+
+    /// Compares the size of a blob, without opening it: it may be anything in a layout of somebody else.
+    fn blob_size(&self, digest: Digest, expected: u64) -> Result<(), LayoutError> {
+        let path = self.blob_path(&digest);
+        match fs::metadata(&path) {
+            Ok(metadata) if !metadata.is_file() => {
+                let source = io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file");
+                Err(self.io("read", &path, source))
+            }
+            Ok(metadata) if metadata.len() == expected => Ok(()),
+            Ok(metadata) => Err(self.error(Fault::BlobSize { digest, expected, found: metadata.len() })),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(self.error(Fault::NoBlob(digest))),
+            Err(source) => Err(self.io("read", &path, source)),
+        }
+    }
+
+    fn read_bounded(&self, path: &Path) -> Result<Vec<u8>, LayoutError> {
+        let read = || {
+            let mut bytes = Vec::new();
+            File::open(path)?.take(DOCUMENT_LIMIT + 1).read_to_end(&mut bytes)?;
+            Ok(bytes)
+        };
+        let bytes = read().map_err(|source| self.io("read", path, source))?;
+        let size = bytes.len() as u64;
+        if size > DOCUMENT_LIMIT {
+            let path = path.to_owned();
+            return Err(self.error(Fault::DocumentTooLarge { path, size, limit: DOCUMENT_LIMIT }));
+        }
+        Ok(bytes)
+    }
+
+    fn parse<T: DeserializeOwned>(&self, path: &Path, bytes: &[u8]) -> Result<T, LayoutError> {
+        document::parse(bytes)
+            .map_err(|source| self.error(Fault::Malformed { path: path.to_owned(), source }))
+    }
+}

@@ -1,0 +1,75 @@
+//! Putting an image together from packed layers.
+
+use jiff::Timestamp;
+use schema::{Architecture, Digest};
+
+use crate::document::{
+    self, Annotations, Descriptor, Execution, History, ImageConfig, Manifest, Platform, RootFilesystem,
+};
+use crate::media_type;
+use crate::pack::PackedLayer;
+
+/// Everything that an image is, apart from its layers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recipe {
+    /// The processor that it is for.
+    pub architecture: Architecture,
+    /// The time that it and its layers claim to be made at: a fixed one, or the digest changes with every run.
+    pub created: Timestamp,
+    /// How a container starts.
+    pub execution: Execution,
+    /// Annotations of the manifest.
+    pub annotations: Annotations,
+}
+
+/// A layer, and what the image's history says of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewLayer {
+    /// The layer.
+    pub layer: PackedLayer,
+    /// What made it.
+    pub created_by: String,
+    /// What it is.
+    pub comment: String,
+}
+
+/// The documents of an image that is not in a layout yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewImage {
+    /// The bytes of the configuration.
+    pub config: Vec<u8>,
+    /// The bytes of the manifest.
+    pub manifest: Vec<u8>,
+    /// The descriptor of the manifest, with its platform.
+    pub descriptor: Descriptor,
+}
+
+impl NewImage {
+    /// The image that has these layers, lowest first.
+    pub fn new(recipe: Recipe, layers: Vec<NewLayer>) -> Self {
+        let Recipe { architecture, created, execution, annotations } = recipe;
+        let diff_ids: Vec<Digest> = layers.iter().map(|layer| layer.layer.diff_id).collect();
+        let descriptors = layers.iter().map(|layer| layer.layer.descriptor()).collect();
+        let history = layers.into_iter().map(|layer| History {
+            comment: Some(layer.comment),
+            created: Some(created),
+            created_by: Some(layer.created_by),
+            empty_layer: false,
+        });
+        let platform = Platform::linux(architecture);
+        let config = document::canonical(&ImageConfig {
+            architecture: platform.architecture.clone(),
+            config: execution,
+            created: Some(created),
+            history: history.collect(),
+            os: platform.os.clone(),
+            rootfs: RootFilesystem::new(diff_ids),
+            variant: None,
+        });
+        let manifest = Manifest::new(Descriptor::of(media_type::CONFIG, &config), descriptors, annotations);
+        let manifest = document::canonical(&manifest);
+        let descriptor =
+            Descriptor { platform: Some(platform), ..Descriptor::of(media_type::MANIFEST, &manifest) };
+        Self { config, manifest, descriptor }
+    }
+}
