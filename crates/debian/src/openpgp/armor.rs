@@ -26,11 +26,11 @@ pub(super) struct Cleartext {
 /// Takes a cleartext message apart.
 pub(super) fn cleartext(message: &[u8]) -> Result<Cleartext, Malformed> {
     let mut lines = Lines(message);
-    if lines.next() != Some(MESSAGE_BEGIN) {
+    if lines.next_line() != Some(MESSAGE_BEGIN) {
         return Err(Malformed("it does not begin with a signed message"));
     }
     loop {
-        match lines.next() {
+        match lines.next_line() {
             Some(b"") => break,
             Some(header) if header.starts_with(b"Hash: ") => {}
             _ => return Err(Malformed("the signed message has a header that is no `Hash`")),
@@ -39,7 +39,7 @@ pub(super) fn cleartext(message: &[u8]) -> Result<Cleartext, Malformed> {
     let mut text = Vec::with_capacity(message.len());
     let mut signature = loop {
         let before = lines;
-        let line = lines.next().ok_or(Malformed("the signed message has no signature"))?;
+        let line = lines.next_line().ok_or(Malformed("the signed message has no signature"))?;
         if line == SIGNATURE_BEGIN {
             break before;
         }
@@ -73,7 +73,7 @@ pub(super) fn keys(file: &[u8]) -> Result<Vec<Vec<u8>>, Malformed> {
 /// The only thing in `lines`: one armoured block.
 fn dearmor(lines: &mut Lines<'_>, kind: &str) -> Result<Vec<u8>, Malformed> {
     let packets = armored_block(lines, kind)?;
-    if lines.any(|line| !line.trim_ascii().is_empty()) {
+    if !lines.0.trim_ascii().is_empty() {
         return Err(Malformed("there is text after the signature"));
     }
     Ok(packets)
@@ -81,12 +81,12 @@ fn dearmor(lines: &mut Lines<'_>, kind: &str) -> Result<Vec<u8>, Malformed> {
 
 fn armored_block(lines: &mut Lines<'_>, kind: &str) -> Result<Vec<u8>, Malformed> {
     let is_edge = |line: &[u8], edge: &str| line == format!("-----{edge} {kind}-----").as_bytes();
-    if !lines.next().is_some_and(|line| is_edge(line, "BEGIN")) {
+    if !lines.next_line().is_some_and(|line| is_edge(line, "BEGIN")) {
         return Err(Malformed("no armour begins where one should"));
     }
     // Headers, which say nothing that matters, up to an empty line.
     loop {
-        match lines.next() {
+        match lines.next_line() {
             Some(line) if line.trim_ascii().is_empty() => break,
             Some(line) if memchr::memmem::find(line, b": ").is_some() => {}
             _ => return Err(Malformed("an armour has a malformed header")),
@@ -94,7 +94,7 @@ fn armored_block(lines: &mut Lines<'_>, kind: &str) -> Result<Vec<u8>, Malformed
     }
     let mut digits = Vec::new();
     let mut finished = false;
-    for line in lines {
+    while let Some(line) = lines.next_line() {
         if is_edge(line, "END") {
             return STANDARD.decode(&digits).map_err(|_| Malformed("an armour is not Base64"));
         }
@@ -114,10 +114,8 @@ fn armored_block(lines: &mut Lines<'_>, kind: &str) -> Result<Vec<u8>, Malformed
 #[derive(Debug, Clone, Copy)]
 struct Lines<'a>(&'a [u8]);
 
-impl<'a> Iterator for Lines<'a> {
-    type Item = &'a [u8];
-
-    fn next(&mut self) -> Option<&'a [u8]> {
+impl<'a> Lines<'a> {
+    fn next_line(&mut self) -> Option<&'a [u8]> {
         if self.0.is_empty() {
             return None;
         }

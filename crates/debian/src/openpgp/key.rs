@@ -29,7 +29,10 @@ impl fmt::Debug for Fingerprint {
 /// The numbers of a key of a kind that Debian's archives sign with.
 #[derive(Debug)]
 pub(super) enum KeyMaterial {
-    Rsa { modulus: Vec<u8>, exponent: Vec<u8> },
+    Rsa {
+        modulus: Vec<u8>,
+        exponent: Vec<u8>,
+    },
     Ed25519([u8; 32]),
     /// Nothing that is verified here; a certificate may carry such a subkey all the same.
     Other,
@@ -57,7 +60,9 @@ impl PublicKey {
         }
         let created = i64::from(reader.number32()?);
         let material = match reader.byte()? {
-            1 | 3 => KeyMaterial::Rsa { modulus: reader.integer()?.to_vec(), exponent: reader.integer()?.to_vec() },
+            1 | 3 => {
+                KeyMaterial::Rsa { modulus: reader.integer()?.to_vec(), exponent: reader.integer()?.to_vec() }
+            }
             22 => {
                 let length = usize::from(reader.byte()?);
                 let curve = reader.take(length)?;
@@ -76,7 +81,8 @@ impl PublicKey {
         hashed.extend(length.to_be_bytes());
         hashed.extend(body);
         let fingerprint = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, &hashed);
-        let fingerprint = fingerprint.as_ref().try_into().map_err(|_| Malformed("a key has no fingerprint"))?;
+        let fingerprint =
+            fingerprint.as_ref().try_into().map_err(|_| Malformed("a key has no fingerprint"))?;
         Ok(Self { fingerprint: Fingerprint(fingerprint), created, material, hashed })
     }
 }
@@ -190,7 +196,8 @@ impl Certificate {
             return Err(Fault::KeyRevoked);
         }
         let primary_may_sign = self.primary_may_sign(now)?;
-        let Some(subkey) = self.subkeys.iter().find(|subkey| subkey.key.fingerprint == key.fingerprint) else {
+        let Some(subkey) = self.subkeys.iter().find(|subkey| subkey.key.fingerprint == key.fingerprint)
+        else {
             return if primary_may_sign { Ok(()) } else { Err(Fault::NotForSigning) };
         };
         if subkey.revoked {

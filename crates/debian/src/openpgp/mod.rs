@@ -154,7 +154,7 @@ impl Keyring {
         let armor::Cleartext { text, signature } = armor::cleartext(message)?;
         let now = now.as_second();
         let mut faults = Vec::new();
-        let signed = text.replace('\n', "\r\n");
+        let hashed = text.replace('\n', "\r\n");
         for packet in packets(&signature)? {
             if packet.tag != tag::SIGNATURE {
                 return Err(Malformed("a packet is no signature").into());
@@ -166,7 +166,7 @@ impl Keyring {
                     continue;
                 }
             };
-            match self.signer(&signature, signed.as_bytes(), now) {
+            match self.signer(&signature, hashed.as_bytes(), now) {
                 Ok(signer) => return Ok(SignedText { text, signer }),
                 Err(fault) => faults.push((signature.issuer_name(), fault)),
             }
@@ -175,7 +175,7 @@ impl Keyring {
     }
 
     fn signer(&self, signature: &Signature<'_>, text: &[u8], now: i64) -> Result<Fingerprint, Fault> {
-        if !matches!(signature.kind, kind::BINARY | kind::TEXT) {
+        if signature.kind != kind::TEXT {
             return Err(Fault::NotOfText);
         }
         let (certificate, key) = self
@@ -188,6 +188,3 @@ impl Keyring {
         Ok(key.fingerprint)
     }
 }
-
-#[cfg(test)]
-mod tests;

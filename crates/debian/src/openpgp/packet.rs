@@ -110,8 +110,7 @@ impl<'a> Reader<'a> {
             255 => self.number32()?,
         };
         let length = usize::try_from(length).map_err(|_| Malformed("a subpacket is too long"))?;
-        let (kind, content) =
-            self.take(length)?.split_first().ok_or(Malformed("a subpacket has no type"))?;
+        let (kind, content) = self.take(length)?.split_first().ok_or(Malformed("a subpacket has no type"))?;
         Ok((*kind, content))
     }
 }
@@ -144,7 +143,8 @@ mod tests {
 
     #[test]
     fn what_cannot_be_bounded_is_refused() {
-        for bytes in [&[0x8b_u8, 1][..], &[0xc2, 224, 1], &[0x08, 0], &[0x88, 3, 1], &[0xc2, 255, 255, 255, 255, 255]]
+        for bytes in
+            [&[0x8b_u8, 1][..], &[0xc2, 224, 1], &[0x08, 0], &[0x88, 3, 1], &[0xc2, 255, 255, 255, 255, 255]]
         {
             assert!(packets(bytes).is_err(), "{bytes:?}");
         }

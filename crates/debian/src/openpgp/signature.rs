@@ -2,8 +2,8 @@
 
 use ring::digest;
 use ring::signature::{
-    ED25519, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512, RsaParameters,
-    RsaPublicKeyComponents, UnparsedPublicKey,
+    ED25519, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512,
+    RsaParameters, RsaPublicKeyComponents, UnparsedPublicKey,
 };
 
 use super::key::{Fingerprint, KeyMaterial, PublicKey};
@@ -12,7 +12,6 @@ use super::{CLOCK_TOLERANCE, Fault, Malformed};
 
 /// Signature types (section 5.2.1).
 pub(super) mod kind {
-    pub(in super::super) const BINARY: u8 = 0x00;
     pub(in super::super) const TEXT: u8 = 0x01;
     pub(in super::super) const CERTIFICATIONS: std::ops::RangeInclusive<u8> = 0x10..=0x13;
     pub(in super::super) const SUBKEY_BINDING: u8 = 0x18;
@@ -218,7 +217,9 @@ impl<'a> Signature<'a> {
             return Err(Fault::OlderThanKey);
         }
         match self.statements.lifetime {
-            Some(lifetime) if lifetime != 0 && created + lifetime <= now => Err(Fault::Expired(created + lifetime)),
+            Some(lifetime) if lifetime != 0 && created + lifetime <= now => {
+                Err(Fault::Expired(created + lifetime))
+            }
             _ => Ok(()),
         }
     }

@@ -1,0 +1,418 @@
+//! `Packages` indexes: a paragraph for each package of a suite, component and architecture (Debian repository format,
+//! "Packages Indices").
+//!
+//! An [`Index`] keeps the text as it is and knows where in it each package and each provided name stands. Fields are
+//! found when they are asked for.
+
+use std::ops::Range;
+
+use rootfs::Content;
+use schema::{Digest, DigestError};
+
+use crate::relation::{Provision, Relation, RelationError};
+use crate::version::Version;
+
+/// An index that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum IndexError {
+    /// Control data is UTF-8 (Debian policy, section 5.1).
+    #[error("it is not UTF-8")]
+    NotText,
+    /// Places in it are kept in 32 bits.
+    #[error("it is larger than 4 GiB")]
+    TooLarge,
+    /// A paragraph has not exactly one `Package` field.
+    #[error("the paragraph at byte {0} is not that of one package")]
+    NotOnePackage(usize),
+}
+
+/// A package whose fields do not say what they have to.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FieldError {
+    /// A field is missing.
+    #[error("it has no field `{0}`")]
+    Missing(&'static str),
+    /// The name of the file leads out of the archive or needs quoting in an address.
+    #[error("its `Filename` is `{0}`, which is no path in an archive")]
+    Filename(String),
+    /// The size is no number.
+    #[error("its `Size` is `{0}`, which is no number")]
+    Size(String),
+    /// The digest is none.
+    #[error("its `SHA256` is malformed: {0}")]
+    Digest(#[from] DigestError),
+    /// A relation cannot be read.
+    #[error("its `{field}` is malformed: {source}")]
+    Relation {
+        /// The field.
+        field: &'static str,
+        /// What is wrong with it.
+        source: RelationError,
+    },
+}
+
+/// A stretch of the text.
+#[derive(Debug, Clone, Copy)]
+struct Span {
+    start: u32,
+    end: u32,
+}
+
+/// Where a package is, and its name in there.
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    paragraph: Span,
+    name: Span,
+}
+
+/// A name that a package provides, and the number of its entry.
+#[derive(Debug, Clone, Copy)]
+struct Provided {
+    name: Span,
+    entry: u32,
+}
+
+/// The packages of one index.
+#[derive(Debug)]
+pub struct Index {
+    text: Content,
+    /// Sorted by name; those of one name in the order of the text.
+    entries: Vec<Entry>,
+    /// Sorted by name, then in the order of the text. The entry is the place in `entries`.
+    provided: Vec<Provided>,
+}
+
+impl Index {
+    /// Finds the packages in the text of an index.
+    ///
+    /// # Errors
+    /// When it is no text, or a paragraph is not that of a package.
+    pub fn parse(text: Content) -> Result<Self, IndexError> {
+        u32::try_from(text.len()).map_err(|_| IndexError::TooLarge)?;
+        std::str::from_utf8(&text).map_err(|_| IndexError::NotText)?;
+        let mut scan = Scan { text: &text, ..Scan::default() };
+        scan.run()?;
+        let Scan { entries, mut provided, .. } = scan;
+        // An archive sorts its indexes, which makes this quick.
+        let mut order: Vec<u32> = (0..).take(entries.len()).collect();
+        order.sort_by_key(|&entry| slice(&text, entries[entry as usize].name));
+        provided.sort_by_key(|provided| (slice(&text, provided.name), provided.entry));
+        let mut place = vec![0; entries.len()];
+        for (sorted, &entry) in (0..).zip(&order) {
+            place[entry as usize] = sorted;
+        }
+        for provided in &mut provided {
+            provided.entry = place[provided.entry as usize];
+        }
+        let entries = order.iter().map(|&entry| entries[entry as usize]).collect();
+        Ok(Self { text, entries, provided })
+    }
+
+    /// Every package, by name.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = Package<'_>> {
+        self.entries.iter().map(|entry| self.package(entry))
+    }
+
+    /// The packages of that name: of several versions, if the suite has several.
+    pub fn named(&self, name: &str) -> impl Iterator<Item = Package<'_>> {
+        let start = self.entries.partition_point(|entry| slice(&self.text, entry.name) < name.as_bytes());
+        let rest = self.entries[start..].iter();
+        rest.take_while(move |entry| slice(&self.text, entry.name) == name.as_bytes())
+            .map(|entry| self.package(entry))
+    }
+
+    /// The packages that provide that name.
+    pub fn providing(&self, name: &str) -> impl Iterator<Item = Package<'_>> {
+        let start =
+            self.provided.partition_point(|provided| slice(&self.text, provided.name) < name.as_bytes());
+        let rest = self.provided[start..].iter();
+        rest.take_while(move |provided| slice(&self.text, provided.name) == name.as_bytes())
+            .map(|provided| self.package(&self.entries[provided.entry as usize]))
+    }
+
+    fn package(&self, entry: &Entry) -> Package<'_> {
+        // The whole text is UTF-8, and both spans end where lines do.
+        let text = |span| str::from_utf8(slice(&self.text, span)).unwrap_or_default();
+        Package { name: text(entry.name).trim(), paragraph: text(entry.paragraph) }
+    }
+}
+
+fn slice(text: &[u8], span: Span) -> &[u8] {
+    &text[span.start as usize..span.end as usize]
+}
+
+/// One pass over the lines of an index.
+#[derive(Default)]
+struct Scan<'a> {
+    text: &'a [u8],
+    entries: Vec<Entry>,
+    provided: Vec<Provided>,
+    name: Option<Span>,
+}
+
+impl Scan<'_> {
+    fn run(&mut self) -> Result<(), IndexError> {
+        let mut paragraph = 0;
+        let mut start = 0;
+        for end in memchr::memchr_iter(b'\n', self.text).chain([self.text.len()]) {
+            let line = &self.text[start..end];
+            match line.first() {
+                None => {
+                    self.finish(paragraph..start)?;
+                    paragraph = end + 1;
+                }
+                Some(b'P') => {
+                    if line.starts_with(b"Package:") {
+                        let name = trimmed(self.text, start + "Package:".len()..end);
+                        if self.name.replace(name).is_some() {
+                            return Err(IndexError::NotOnePackage(paragraph));
+                        }
+                    } else if line.starts_with(b"Provides:") {
+                        self.provides(start + "Provides:".len()..end);
+                    }
+                }
+                Some(_) => {}
+            }
+            start = end + 1;
+        }
+        self.finish(paragraph..self.text.len())
+    }
+
+    fn finish(&mut self, paragraph: Range<usize>) -> Result<(), IndexError> {
+        if paragraph.is_empty() {
+            return Ok(());
+        }
+        let name = self.name.take().ok_or(IndexError::NotOnePackage(paragraph.start))?;
+        self.entries.push(Entry { paragraph: span(paragraph), name });
+        Ok(())
+    }
+
+    /// Notes the names in a list such as `a, b (= 1)`, for the entry that comes next.
+    fn provides(&mut self, value: Range<usize>) {
+        let entry = u32::try_from(self.entries.len()).unwrap_or(u32::MAX);
+        let mut start = value.start;
+        let commas = memchr::memchr_iter(b',', &self.text[value.clone()]).map(|comma| value.start + comma);
+        for end in commas.chain([value.end]) {
+            let element = &self.text[start..end];
+            let name =
+                element.iter().position(|byte| b"(:".contains(byte)).map_or(end, |length| start + length);
+            self.provided.push(Provided { name: trimmed(self.text, start..name), entry });
+            start = end + 1;
+        }
+    }
+}
+
+/// That stretch without the white space around it.
+fn trimmed(text: &[u8], range: Range<usize>) -> Span {
+    let bytes = &text[range.clone()];
+    let start = range.start + (bytes.len() - bytes.trim_ascii_start().len());
+    span(start..start + bytes.trim_ascii().len())
+}
+
+/// The text is shorter than 4 GiB, which is checked first.
+fn span(range: Range<usize>) -> Span {
+    let place = |place| u32::try_from(place).unwrap_or(u32::MAX);
+    Span { start: place(range.start), end: place(range.end) }
+}
+
+/// A package of an index.
+#[derive(Debug, Clone, Copy)]
+pub struct Package<'a> {
+    name: &'a str,
+    paragraph: &'a str,
+}
+
+impl<'a> Package<'a> {
+    /// Its name.
+    pub const fn name(self) -> &'a str {
+        self.name
+    }
+
+    /// The value of a field, with its continuation lines. The name is compared letter by letter, as archives write it.
+    pub fn field(self, name: &str) -> Option<&'a str> {
+        let mut rest = self.paragraph;
+        while !rest.is_empty() {
+            let end = field_end(rest);
+            let (field, after) = rest.split_at(end);
+            if let Some(value) = field.strip_prefix(name).and_then(|value| value.strip_prefix(':')) {
+                return Some(value.trim_ascii());
+            }
+            rest = after;
+        }
+        None
+    }
+
+    fn needed(self, name: &'static str) -> Result<&'a str, FieldError> {
+        self.field(name).ok_or(FieldError::Missing(name))
+    }
+
+    /// Its version.
+    ///
+    /// # Errors
+    /// When it has none.
+    pub fn version(self) -> Result<Version<'a>, FieldError> {
+        self.needed("Version").map(Version::new)
+    }
+
+    /// Its architecture: `all` or that of the index.
+    ///
+    /// # Errors
+    /// When it has none.
+    pub fn architecture(self) -> Result<&'a str, FieldError> {
+        self.needed("Architecture")
+    }
+
+    /// What has to be there for it to work: `Pre-Depends`, then `Depends`.
+    ///
+    /// # Errors
+    /// When one of them cannot be read.
+    pub fn needs(self) -> Result<Vec<Relation<'a>>, FieldError> {
+        let mut needs = Vec::new();
+        for field in ["Pre-Depends", "Depends"] {
+            let relations = Relation::parse_all(self.field(field).unwrap_or_default());
+            needs.extend(relations.map_err(|source| FieldError::Relation { field, source })?);
+        }
+        Ok(needs)
+    }
+
+    /// The names that it provides.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn provisions(self) -> Result<Vec<Provision<'a>>, FieldError> {
+        Provision::parse_all(self.field("Provides").unwrap_or_default())
+            .map_err(|source| FieldError::Relation { field: "Provides", source })
+    }
+
+    /// Whether a package of any architecture may use it (`Multi-Arch: allowed`).
+    pub fn allows_any_architecture(self) -> bool {
+        self.field("Multi-Arch") == Some("allowed")
+    }
+
+    /// Its source package: the name, and the version where that is another than its own.
+    ///
+    /// # Errors
+    /// When it has no version.
+    pub fn source(self) -> Result<(&'a str, &'a str), FieldError> {
+        let version = self.version()?.as_str();
+        let Some(source) = self.field("Source") else { return Ok((self.name, version)) };
+        Ok(match source.split_once('(') {
+            Some((name, rest)) => (name.trim(), rest.trim_end().trim_end_matches(')')),
+            None => (source, version),
+        })
+    }
+
+    /// Where its file is in the archive, how many bytes it has, and their digest.
+    ///
+    /// # Errors
+    /// When one of the three is missing or malformed.
+    pub fn file(self) -> Result<(&'a str, u64, Digest), FieldError> {
+        let filename = self.needed("Filename")?;
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/.+-_~:".contains(&byte);
+        let is_inside = filename.split('/').all(|component| !matches!(component, "" | "." | ".."));
+        if !is_inside || !filename.bytes().all(is_plain) {
+            return Err(FieldError::Filename(filename.to_owned()));
+        }
+        let size = self.needed("Size")?;
+        let size = size.parse().map_err(|_| FieldError::Size(size.to_owned()))?;
+        Ok((filename, size, Digest::from_hex(self.needed("SHA256")?)?))
+    }
+}
+
+/// Where the first field of `text` ends, with its continuation lines and the last line end.
+fn field_end(text: &str) -> usize {
+    let bytes = text.as_bytes();
+    memchr::memchr_iter(b'\n', bytes)
+        .map(|end| end + 1)
+        .find(|&next| !matches!(bytes.get(next), Some(b' ' | b'\t')))
+        .unwrap_or(bytes.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const TEXT: &str = "Package: zlib1g\nVersion: 1:1.3\nSource: zlib (1:1.3.dfsg)\nArchitecture: amd64\n\
+        Multi-Arch: allowed\nProvides: libz1 (= 1:1.3), libz,\nDescription: a library\n Package: not a field\n\
+        Filename: pool/main/z/zlib/zlib1g_1.3_amd64.deb\nSize: 10\n\
+        SHA256: e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\n\n\n\
+        Package: attr\nVersion: 1\nPre-Depends: libc6\nDepends: libattr1 (= 1),\n zlib1g\n\n\
+        Package: libz-ng\nVersion: 2\nProvides: libz\n\n\
+        Package: attr\nVersion: 2\n";
+
+    fn index(text: &str) -> Result<Index, IndexError> {
+        Index::parse(Content::from(text.as_bytes().to_vec()))
+    }
+
+    #[test]
+    fn packages_are_found_by_name_and_by_what_they_provide() {
+        let index = index(TEXT).unwrap();
+        let names = |packages: &mut dyn Iterator<Item = Package<'_>>| {
+            packages
+                .map(|package| format!("{} {}", package.name(), package.version().unwrap()))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(names(&mut index.iter()), ["attr 1", "attr 2", "libz-ng 2", "zlib1g 1:1.3"]);
+        assert_eq!(names(&mut index.named("attr")), ["attr 1", "attr 2"]);
+        assert_eq!(names(&mut index.named("libz")), [""; 0]);
+        assert_eq!(names(&mut index.providing("libz")), ["zlib1g 1:1.3", "libz-ng 2"]);
+        assert_eq!(names(&mut index.providing("libz1")), ["zlib1g 1:1.3"]);
+        assert_eq!(names(&mut index.providing("attr")), [""; 0]);
+    }
+
+    #[test]
+    fn fields_are_read_when_asked_for() {
+        let index = index(TEXT).unwrap();
+        let zlib = index.named("zlib1g").next().unwrap();
+        assert_eq!(zlib.source(), Ok(("zlib", "1:1.3.dfsg")));
+        assert_eq!(zlib.field("Description"), Some("a library\n Package: not a field"));
+        assert_eq!(zlib.field("Desc"), None);
+        assert!(zlib.allows_any_architecture());
+        assert_eq!(zlib.provisions().unwrap().len(), 2);
+        assert_eq!(zlib.file(), Ok(("pool/main/z/zlib/zlib1g_1.3_amd64.deb", 10, Digest::of(b""))));
+        let attr = index.named("attr").next().unwrap();
+        assert_eq!(attr.source(), Ok(("attr", "1")));
+        assert_eq!(attr.file(), Err(FieldError::Missing("Filename")));
+        let needs: Vec<_> = attr.needs().unwrap().iter().map(ToString::to_string).collect();
+        assert_eq!(needs, ["libc6", "libattr1 (= 1)", "zlib1g"]);
+    }
+
+    #[test]
+    fn a_file_stays_inside_of_the_archive() {
+        for name in ["../a", "/a", "a/../b", "a//b", "a?b", "a b", "a%2e", "./a", ""] {
+            let index = index(&format!("Package: a\nFilename: {name}\nSize: 1\n")).unwrap();
+            let file = index.named("a").next().unwrap().file();
+            assert_eq!(file, Err(FieldError::Filename(name.to_owned())));
+        }
+    }
+
+    #[test]
+    fn a_paragraph_is_one_package() {
+        assert_eq!(index("Version: 1\n").unwrap_err(), IndexError::NotOnePackage(0));
+        assert_eq!(index("Package: a\n\nVersion: 1\n\n").unwrap_err(), IndexError::NotOnePackage(12));
+        assert_eq!(index("Package: a\nPackage: b\n").unwrap_err(), IndexError::NotOnePackage(0));
+        assert_eq!(Index::parse(Content::from(vec![0xff])).unwrap_err(), IndexError::NotText);
+        assert_eq!(index("").unwrap().iter().len(), 0);
+    }
+
+    #[test]
+    fn a_cut_index_never_panics() {
+        for length in 0..TEXT.len() {
+            let _ = index(&TEXT[..length]).map(|index| index.iter().map(|package| package.needs()).count());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_or_refused(text in "(Package:|Provides:|[ ,(:\na-c]){0,40}") {
+            if let Ok(index) = index(&text) {
+                for package in index.iter() {
+                    prop_assert!(index.named(package.name()).count() > 0);
+                    let _ = (package.needs(), package.provisions(), package.file(), package.source());
+                }
+            }
+        }
+    }
+}
