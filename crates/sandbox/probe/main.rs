@@ -2,6 +2,7 @@
 //! that can be killed (`call`); inside, copied into the test's root with the libraries it needs, it is the command
 //! that looks around and misbehaves. It prints what it found; the tests compare.
 #![expect(clippy::print_stdout, reason = "its output is what the tests read")]
+#![expect(clippy::disallowed_methods, reason = "it prints the bare errors of the system")]
 
 use std::fs;
 use std::io::{self, Read, Write};
@@ -13,7 +14,6 @@ use std::time::Duration;
 
 use rustix::mount::MountFlags;
 use rustix::process::Signal;
-use rustix::thread::UnshareFlags;
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -41,24 +41,35 @@ fn run(args: &[&str]) -> io::Result<ExitCode> {
         ["list", path] => list(path)?,
         ["read", path] => print!("{}", fs::read_to_string(path)?),
         ["write", path, text] => report(fs::write(path, text)),
-        ["make-directory", path] => report(fs::create_dir(path)),
         ["remove", path] => report(fs::remove_file(path)),
         ["mode", path] => mode(path)?,
         ["devices"] => devices()?,
         ["stdin"] => println!("{}", io::read_to_string(io::stdin())?),
-        ["fill", path, bytes] => report(fill(path, number(bytes))),
+        ["fill", first, first_bytes, second, second_bytes] => {
+            report(fill(first, number(first_bytes)));
+            report(fill(second, number(second_bytes)));
+        }
         ["flood", bytes] => flood(number(bytes))?,
-        ["allocate", bytes] => println!("{}", allocate(number(bytes))),
+        ["allocate", bytes] => println!("{}", allocate(number(bytes)).is_some()),
+        ["allocate-and-sleep", bytes] => allocate_and_sleep(number(bytes)),
         ["allocate-in-children", count, bytes] => allocate_in_children(number(count), bytes)?,
         ["bomb", limit] => println!("{}", bomb(number(limit))?),
-        ["daemon", token] => daemon(token)?,
+        ["leave", rest @ ..] => leave(rest)?,
+        ["leave-and-sleep", token] => {
+            leave(&["sleep", token])?;
+            sleep();
+        }
         ["orphans", count] => orphans(number(count))?,
         ["sleep", ..] => sleep(),
         ["mount"] => report(rustix::mount::mount("t", "/tmp", "tmpfs", MountFlags::empty(), None)),
-        ["unshare"] => report(rustix::thread::unshare(UnshareFlags::NEWUSER)),
         ["interfaces"] => interfaces()?,
         ["listen", port] => report(TcpListener::bind(("127.0.0.1", port.parse().unwrap_or(0)))),
         ["connect", address] => report(TcpStream::connect(address)),
+        ["connect-to-itself", address] => {
+            report(
+                TcpListener::bind(address).and_then(|listener| TcpStream::connect(listener.local_addr()?)),
+            );
+        }
         ["ask", port, question] => ask(port, question)?,
         _ => println!("error: unknown arguments {args:?}"),
     }
@@ -72,8 +83,13 @@ fn call(layer: &str, command: &[&str]) -> io::Result<()> {
     let mut inside = sandbox::Command::new("/bin/probe");
     inside.args = command.iter().map(Into::into).collect();
     inside.output = sandbox::Output::Inherit;
-    let outcome = sandbox::run(&program, &root, &inside, |_| ()).map_err(io::Error::other)?;
-    println!("{:?}", outcome.status);
+    match sandbox::run(&program, &root, &inside, |_| ()) {
+        Ok(outcome) => println!("{:?}", outcome.status),
+        Err(error) => {
+            let hint = error.hint().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
+            return Err(io::Error::other(format!("{error}{hint}")));
+        }
+    }
     Ok(())
 }
 
@@ -84,7 +100,7 @@ fn number(text: &str) -> usize {
 fn report<T, E: Into<io::Error>>(result: Result<T, E>) {
     match result.map_err(Into::into) {
         Ok(_) => println!("done"),
-        Err(error) => println!("{:?}", rustix::io::Errno::from_io_error(&error)),
+        Err(error) => println!("errno {}", error.raw_os_error().unwrap_or_default()),
     }
 }
 
@@ -168,15 +184,18 @@ fn flood(bytes: usize) -> io::Result<()> {
     Ok(())
 }
 
-/// Touches memory; false if it was not to be had.
-fn allocate(bytes: usize) -> bool {
-    let mut memory: Vec<u8> = Vec::new();
-    let given = memory.try_reserve_exact(bytes).is_ok();
-    if given {
-        memory.resize(bytes, 1);
-    }
-    std::hint::black_box(memory);
-    given
+/// Memory that was touched; none if it was not to be had.
+fn allocate(bytes: usize) -> Option<Vec<u8>> {
+    let mut memory = Vec::new();
+    memory.try_reserve_exact(bytes).ok()?;
+    memory.resize(bytes, 1);
+    Some(std::hint::black_box(memory))
+}
+
+fn allocate_and_sleep(bytes: usize) {
+    let memory = allocate(bytes);
+    sleep();
+    drop(memory);
 }
 
 fn myself(args: &[&str]) -> Command {
@@ -187,7 +206,7 @@ fn myself(args: &[&str]) -> Command {
 
 fn allocate_in_children(count: usize, bytes: &str) -> io::Result<()> {
     for _ in 0..count {
-        myself(&["allocate-and-sleep", bytes]).spawn()?;
+        myself(&["allocate-and-sleep", bytes]).stdout(Stdio::null()).spawn()?;
     }
     sleep();
     Ok(())
@@ -196,7 +215,7 @@ fn allocate_in_children(count: usize, bytes: &str) -> io::Result<()> {
 /// Starts sleepers until that fails or `limit` are there; how many there are.
 fn bomb(limit: usize) -> io::Result<usize> {
     for count in 0..limit {
-        match myself(&["sleep"]).spawn() {
+        match myself(&["sleep"]).stdout(Stdio::null()).spawn() {
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(count),
             Err(error) => return Err(error),
@@ -206,9 +225,9 @@ fn bomb(limit: usize) -> io::Result<usize> {
     Ok(limit)
 }
 
-/// Leaves a process behind, in a session of its own, that keeps the output open.
-fn daemon(token: &str) -> io::Result<()> {
-    myself(&["sleep", token]).process_group(0).stdin(Stdio::null()).spawn()?;
+/// Leaves a process behind, in a group of its own, that keeps the output open.
+fn leave(args: &[&str]) -> io::Result<()> {
+    myself(args).process_group(0).stdin(Stdio::null()).spawn()?;
     println!("left behind");
     Ok(())
 }
@@ -216,8 +235,7 @@ fn daemon(token: &str) -> io::Result<()> {
 /// Makes orphans, waits until the init has taken note of their end, and counts what is left in `/proc`.
 fn orphans(count: usize) -> io::Result<()> {
     for _ in 0..count {
-        // The middle process ends at once, and its child after it.
-        myself(&["daemon-of", "exit"]).status()?;
+        myself(&["leave", "exit", "0"]).stdout(Stdio::null()).status()?;
     }
     loop {
         let others = fs::read_dir("/proc")?.flatten().filter(|entry| is_other_process(&entry.path())).count();
@@ -235,6 +253,7 @@ fn is_other_process(path: &Path) -> bool {
 }
 
 fn sleep() {
+    println!("asleep");
     std::thread::sleep(Duration::from_secs(1_000_000));
 }
 

@@ -30,7 +30,7 @@ impl Program {
 /// The root file system of a command.
 #[derive(Debug, Clone, Default)]
 pub struct Root {
-    /// Unpacked folders on the host, lowest first; at least one. They are only read.
+    /// Unpacked folders on the host, lowest first; at least one, none with a mount below it. They are only read.
     pub layers: Vec<PathBuf>,
 }
 

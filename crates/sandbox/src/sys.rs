@@ -32,10 +32,8 @@ pub(crate) fn clone_into_namespaces() -> io::Result<Side> {
     let result = unsafe { libc::syscall(libc::SYS_clone, libc::c_long::from(flags), null, null, null, null) };
     match i32::try_from(result) {
         Ok(0) => Ok(Side::Inside),
-        Ok(raw) => {
-            Pid::from_raw(raw).filter(|_| raw > 0).map(Side::Outside).ok_or_else(io::Error::last_os_error)
-        }
-        Err(_) => Err(io::Error::other("clone returned no process number")),
+        Ok(number @ 1..) => Pid::from_raw(number).map(Side::Outside).ok_or_else(io::Error::last_os_error),
+        _ => Err(io::Error::last_os_error()),
     }
 }
 

@@ -5,6 +5,7 @@
 //! One tmpfs serves everything writable, so one size bounds it: the overlay's upper folder, `/tmp`, `/dev`, `/dev/shm`.
 //! Its relative names are also all that the mount table shows of the layers.
 
+use std::ffi::OsStr;
 use std::fmt::Write;
 use std::fs;
 use std::io;
@@ -13,7 +14,11 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 
 use rustix::fs::{CWD, Mode};
 use rustix::io::Errno;
-use rustix::mount::{MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags};
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MountPropagationFlags, MoveMountFlags,
+    OpenTreeFlags, UnmountFlags,
+};
+use std::path::Path;
 
 use crate::error::{Doing, Failure, Step};
 use crate::wire::Setup;
@@ -58,16 +63,30 @@ fn open_nodes() -> Result<Vec<(&'static str, OwnedFd)>, Failure> {
 
 /// Mounts the overlay on the folder `root` of a new tmpfs, and leaves that tmpfs as the working directory.
 fn stack(setup: &Setup) -> Result<(), Failure> {
-    let open = |layer| open_tree(layer).doing_to(Step::OpenLayer, layer);
+    // The dot makes anything but a folder an error here.
+    let open = |layer| open_tree(Path::new(layer).join(".")).doing_to(Step::OpenLayer, layer);
     let layers = setup.layers.iter().map(open).collect::<Result<Vec<_>, _>>()?;
     let place = setup.layers.first().ok_or(Errno::INVAL).doing(Step::OpenLayer)?;
-    let storage = setup.limits.storage;
-    // A file without content takes memory as well, so their number is bounded too.
-    let options = format!("mode=0755,size={storage},nr_inodes={}", (storage >> 12).saturating_add(1024));
-    mount("tmpfs", place, "tmpfs", MountFlags::NOSUID | MountFlags::NODEV, &options)
-        .and_then(|()| std::env::set_current_dir(place))
-        .doing_to(Step::MountStorage, place)?;
+    mount_storage(place, setup.limits.storage).doing_to(Step::MountStorage, place)?;
     overlay(&layers).doing(Step::StackLayers)
+}
+
+/// Mounts a tmpfs of `size` bytes and makes it the working directory: by its handle, never by the path of the place,
+/// which might lead under the mount and so into the host's files.
+fn mount_storage(place: &OsStr, size: u64) -> io::Result<()> {
+    let context = rustix::mount::fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    // A file without content takes memory as well, so their number is bounded too. And no size is no bound.
+    let files = (size >> 12).saturating_add(1024);
+    for (name, value) in
+        [("mode", "0755"), ("size", &size.max(1).to_string()), ("nr_inodes", &files.to_string())]
+    {
+        rustix::mount::fsconfig_set_string(&context, name, value)?;
+    }
+    rustix::mount::fsconfig_create(&context)?;
+    let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
+    let tree = rustix::mount::fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)?;
+    move_mount(&tree, place)?;
+    Ok(rustix::process::fchdir(tree)?)
 }
 
 fn overlay(layers: &[OwnedFd]) -> io::Result<()> {
@@ -157,7 +176,7 @@ fn attach(tree: &OwnedFd, path: &str) -> io::Result<()> {
     move_mount(tree, path)
 }
 
-fn move_mount(tree: &OwnedFd, path: &str) -> io::Result<()> {
+fn move_mount(tree: &OwnedFd, path: impl rustix::path::Arg) -> io::Result<()> {
     Ok(rustix::mount::move_mount(tree, "", CWD, path, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?)
 }
 

@@ -1,0 +1,94 @@
+//! Nothing stays: whatever ends, and however, everything inside ends with it.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use rustix::process::{Pid, Signal};
+use sandbox::Status;
+
+use crate::fixture::{Fixture, command, is_running, probe, program, text, token};
+
+#[test]
+fn what_a_command_leaves_behind_ends_with_it() {
+    let fixture = Fixture::new();
+    let token = &token("left-behind-by-a-command");
+    // It holds the output open, so this would never return if it lived on.
+    assert!(fixture.output(&["leave", "sleep", token]).contains("left behind"));
+    assert!(!is_running(token));
+}
+
+#[test]
+fn orphans_are_reaped() {
+    let fixture = Fixture::new();
+    assert_eq!(fixture.output(&["orphans", "5"]), "all reaped");
+}
+
+#[test]
+fn a_dropped_sandbox_is_ended() {
+    let fixture = Fixture::new();
+    let token = &token("dropped-while-running");
+    let mut ask = command(&["ask", "8080", token]);
+    ask.listen = vec![8080];
+    let mut running = sandbox::spawn(&program(), &fixture.root, &ask).expect("it starts");
+    let listeners = running.take_listeners();
+    let _question = listeners[0].accept().expect("a question");
+    assert!(is_running(token));
+    drop(running);
+    assert!(!is_running(token));
+}
+
+#[test]
+fn the_thread_that_started_a_sandbox_may_end_before_it() {
+    let fixture = Fixture::new();
+    let running = std::thread::scope(|scope| {
+        let start = || sandbox::spawn(&program(), &fixture.root, &command(&["stdin"]));
+        scope.spawn(start).join().expect("the thread").expect("it starts")
+    });
+    assert_eq!(running.wait().expect("an outcome").status, Status::Exited(0));
+}
+
+/// A caller in a process of its own, whose command sleeps; it shares its output with everything it started.
+fn caller(fixture: &Fixture, token: &str) -> (Child, BufReader<ChildStdout>) {
+    let mut caller = Command::new(probe())
+        .arg("call")
+        .arg(&fixture.root.layers[0])
+        .args(["leave-and-sleep", token])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the probe");
+    let mut output = BufReader::new(caller.stdout.take().expect("a pipe"));
+    let mut line = String::new();
+    output.read_line(&mut line).expect("a line");
+    assert!(is_running(token), "{line}");
+    (caller, output)
+}
+
+#[test]
+fn a_killed_caller_takes_everything_along() {
+    let fixture = Fixture::new();
+    let token = &token("the-caller-is-killed");
+    let (mut caller, mut output) = caller(&fixture, token);
+    caller.kill().expect("a signal");
+    caller.wait().expect("its end");
+    // The end of the output is the end of the last process that holds it.
+    let mut rest = Vec::new();
+    output.read_to_end(&mut rest).expect("the rest");
+    assert!(!is_running(token));
+}
+
+#[test]
+fn a_killed_monitor_takes_everything_along() {
+    let fixture = Fixture::new();
+    let token = &token("the-monitor-is-killed");
+    let (mut caller, mut output) = caller(&fixture, token);
+    let children = format!("/proc/{0}/task/{0}/children", caller.id());
+    let children = std::fs::read_to_string(children).expect("the children of the caller");
+    let monitor = children.trim().parse().ok().and_then(Pid::from_raw).expect("a process");
+    rustix::process::kill_process(monitor, Signal::KILL).expect("a signal");
+    let mut rest = Vec::new();
+    output.read_to_end(&mut rest).expect("the rest");
+    assert!(!is_running(token));
+    assert!(!caller.wait().expect("its end").success());
+    let expected = "error: the sandbox's init ended without a report (signal: 9 (SIGKILL))";
+    assert!(text(&rest).lines().any(|line| line == expected), "{}", text(&rest));
+}
