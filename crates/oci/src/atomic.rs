@@ -1,10 +1,11 @@
 //! Files that appear whole or not at all: written under a passing name, flushed to the disk, then renamed.
 
-use std::fs::{File, Permissions};
+use std::fs::Permissions;
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use fs_err::File;
 use tempfile::NamedTempFile;
 
 /// Every file may be read by everybody, as far as the umask allows.
@@ -59,7 +60,7 @@ mod tests {
             (b"three", Existing::Replace, b"three"),
         ] {
             write(&path, bytes, folder.path(), existing).unwrap();
-            assert_eq!(std::fs::read(&path).unwrap(), then);
+            assert_eq!(fs_err::read(&path).unwrap(), then);
             assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
         }
         let mode = std::fs::metadata(&path).unwrap().permissions().mode();

@@ -27,13 +27,11 @@ pub struct LayoutError {
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
     /// The operating system refused something.
-    #[error("cannot {action} `{}`", path.display())]
+    #[error("cannot {action}")]
     Io {
         /// What was tried.
         action: &'static str,
-        /// On which file or folder.
-        path: PathBuf,
-        /// Why it failed.
+        /// Which file it was, and why it failed.
         source: io::Error,
     },
     /// There is no layout in the folder.

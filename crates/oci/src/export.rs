@@ -1,13 +1,13 @@
 //! Handing one image on: as a layout of its own, as the archive that `docker save` writes, or as a plain folder.
 //!
 //! Invariants: the same image gives the same bytes; what is at the output is replaced only when that is asked for, and
-//! in one step; an export that fails leaves nothing behind.
+//! by something whole; an export that fails leaves nothing behind.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use fs_err::{self as fs, File};
 use rootfs::{DirectoryError, Entry, Metadata, Origin, Ownership, RootPath, TarOptions, Tree, WriteError};
 use serde::Serialize;
 
@@ -70,7 +70,8 @@ impl ExportError {
         match self {
             Self::Exists(_) => Some("name another output, or say that this one is to be replaced".to_owned()),
             Self::Layout(error) => error.hint(),
-            _ => None,
+            Self::Directory { source, .. } => source.hint(),
+            Self::NoTag(_) | Self::Archive { .. } | Self::Io { .. } => None,
         }
     }
 }
@@ -131,10 +132,8 @@ pub fn directory(
 ) -> Result<(), ExportError> {
     let tree = image.tree()?;
     publish(output, existing, |staged| {
-        fs::create_dir(staged).map_err(|source| ExportError::Io { path: output.to_owned(), source })?;
         rootfs::write_directory(&tree, staged, ownership)
-            .map_err(|source| ExportError::Directory { path: output.to_owned(), source })?;
-        Ok(())
+            .map_err(|source| ExportError::Directory { path: output.to_owned(), source })
     })
 }
 
@@ -202,15 +201,16 @@ fn publish(
     let staged = passing.path().join("new");
     write(&staged)?;
     refuse()?;
-    let replaced = passing.path().join("old");
-    let put_aside = is_there();
+    let aside = passing.path().join("old");
+    // A file takes the place of a file as it is; anything else needs the place to be free.
+    let put_aside = is_there() && (staged.is_dir() || output.is_dir());
     if put_aside {
-        fs::rename(output, &replaced).map_err(at)?;
+        fs::rename(output, &aside).map_err(at)?;
     }
     fs::rename(&staged, output).map_err(|source| {
         if put_aside {
             // The first error is the one to tell.
-            let _ = fs::rename(&replaced, output);
+            let _ = fs::rename(&aside, output);
         }
         at(source)
     })

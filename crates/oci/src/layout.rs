@@ -11,10 +11,10 @@
 //! before a byte of it is used.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use fs_err::{self as fs, File};
 use rootfs::Content;
 use schema::Digest;
 use serde::de::DeserializeOwned;
@@ -59,8 +59,10 @@ impl Layout {
     pub fn create(directory: &Path) -> Result<Self, LayoutError> {
         let layout = Self { directory: directory.to_owned() };
         let blobs = layout.blobs();
-        fs::create_dir_all(&blobs).map_err(|source| layout.io("make the folder", &blobs, source))?;
+        fs::create_dir_all(&blobs).map_err(|source| layout.io("make its folders", source))?;
         let marker = LayoutMarker { image_layout_version: LAYOUT_VERSION.to_owned() };
+        // Nobody takes the passing files for leftovers meanwhile.
+        let _lock = layout.share()?;
         // The marker comes last: where it is, the rest is.
         for (path, bytes) in [
             (layout.index_path(), document::canonical(&Index::new(Vec::new()))),
@@ -68,7 +70,7 @@ impl Layout {
         ] {
             if !path.exists() {
                 atomic::write(&path, &bytes, &blobs, Existing::Keep)
-                    .map_err(|source| layout.io("write", &path, source))?;
+                    .map_err(|source| layout.io("begin it", source))?;
             }
         }
         Self::open(directory)
@@ -107,9 +109,7 @@ impl Layout {
     /// # Errors
     /// A folder that cannot be locked.
     pub fn writer(&self) -> Result<Writer<'_>, LayoutError> {
-        let path = self.directory.join(BLOBS);
-        let lock = File::open(&path).and_then(|folder| folder.lock_shared().map(|()| folder));
-        Ok(Writer::new(self, lock.map_err(|source| self.io("lock", &path, source))?))
+        Ok(Writer::new(self, self.share()?))
     }
 
     /// Every image by its name.
@@ -161,7 +161,7 @@ impl Layout {
         let Descriptor { digest, size, .. } = *descriptor;
         self.blob_size(digest, size)?;
         let path = self.blob_path(&digest);
-        let content = Content::map(&path).map_err(|source| self.io("read", &path, source))?;
+        let content = Content::map(&path).map_err(|source| self.io("read a blob", source))?;
         if content.len() as u64 != size {
             return Err(self.error(Fault::BlobSize { digest, expected: size, found: content.len() as u64 }));
         }
@@ -203,17 +203,14 @@ impl Layout {
             if !documents.insert((descriptor.digest, descriptor.size)) {
                 continue;
             }
-            match descriptor.media_type.as_str() {
-                media_type::INDEX => {
-                    open.extend(self.document::<Index>(&descriptor, media_type::INDEX)?.manifests)
-                }
-                // Anything else in an index is a manifest, or it cannot be told what it leads to.
-                _ => {
-                    let manifest: Manifest = self.document(&descriptor, media_type::MANIFEST)?;
-                    let blobs = manifest.layers.iter().chain([&manifest.config]);
-                    leaves.extend(blobs.map(|blob| (blob.digest, blob.size)));
-                }
+            if descriptor.media_type == media_type::INDEX {
+                open.extend(self.document::<Index>(&descriptor, media_type::INDEX)?.manifests);
+                continue;
             }
+            // Anything else in an index is a manifest, or it cannot be told what it leads to.
+            let manifest: Manifest = self.document(&descriptor, media_type::MANIFEST)?;
+            let blobs = manifest.layers.iter().chain([&manifest.config]);
+            leaves.extend(blobs.map(|blob| (blob.digest, blob.size)));
         }
         leaves.append(&mut documents);
         Ok(leaves)
@@ -265,32 +262,34 @@ impl Layout {
         LayoutError::new(&self.directory, fault)
     }
 
-    pub(crate) fn io(&self, action: &'static str, path: &Path, source: io::Error) -> LayoutError {
-        self.error(Fault::Io { action, path: path.to_owned(), source })
+    pub(crate) fn io(&self, action: &'static str, source: io::Error) -> LayoutError {
+        self.error(Fault::Io { action, source })
     }
 
-    /// Compares the size of a blob, without opening it: it may be anything in a layout of somebody else.
+    /// Takes the lock that writers share.
+    fn share(&self) -> Result<File, LayoutError> {
+        let lock = File::open(self.lock_path()).and_then(|folder| folder.lock_shared().map(|()| folder));
+        lock.map_err(|source| self.io("lock its blobs", source))
+    }
+
     fn blob_size(&self, digest: Digest, expected: u64) -> Result<(), LayoutError> {
-        let path = self.blob_path(&digest);
-        match fs::metadata(&path) {
-            Ok(metadata) if !metadata.is_file() => {
-                let source = io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file");
-                Err(self.io("read", &path, source))
-            }
-            Ok(metadata) if metadata.len() == expected => Ok(()),
-            Ok(metadata) => Err(self.error(Fault::BlobSize { digest, expected, found: metadata.len() })),
+        match regular_size(&self.blob_path(&digest)) {
+            Ok(found) if found == expected => Ok(()),
+            Ok(found) => Err(self.error(Fault::BlobSize { digest, expected, found })),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Err(self.error(Fault::NoBlob(digest))),
-            Err(source) => Err(self.io("read", &path, source)),
+            Err(source) => Err(self.io("read a blob", source)),
         }
     }
 
+    /// A document that is no blob, so its size is not known.
     fn read_bounded(&self, path: &Path) -> Result<Vec<u8>, LayoutError> {
         let read = || {
+            regular_size(path)?;
             let mut bytes = Vec::new();
             File::open(path)?.take(DOCUMENT_LIMIT + 1).read_to_end(&mut bytes)?;
             Ok(bytes)
         };
-        let bytes = read().map_err(|source| self.io("read", path, source))?;
+        let bytes = read().map_err(|source| self.io("read it", source))?;
         let size = bytes.len() as u64;
         if size > DOCUMENT_LIMIT {
             let path = path.to_owned();
@@ -303,4 +302,14 @@ impl Layout {
         document::parse(bytes)
             .map_err(|source| self.error(Fault::Malformed { path: path.to_owned(), source }))
     }
+}
+
+/// The size of a file that is one, found without opening it: in a layout of somebody else it may be a pipe or a device.
+fn regular_size(path: &Path) -> io::Result<u64> {
+    let metadata = fs::metadata(path)?;
+    if metadata.is_file() {
+        return Ok(metadata.len());
+    }
+    let what = format!("`{}` is not a regular file", path.display());
+    Err(io::Error::new(io::ErrorKind::InvalidInput, what))
 }

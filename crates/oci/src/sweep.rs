@@ -2,7 +2,9 @@
 //! that were killed.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File, TryLockError};
+use std::fs::TryLockError;
+
+use fs_err::{self as fs, File};
 
 use crate::error::LayoutError;
 use crate::layout::Layout;
@@ -25,24 +27,24 @@ impl Layout {
     /// cannot be removed.
     pub fn remove_unreferenced(&self) -> Result<Option<Swept>, LayoutError> {
         let path = self.lock_path();
-        let folder = File::open(&path).map_err(|source| self.io("lock", &path, source))?;
+        let folder = File::open(&path).map_err(|source| self.io("lock its blobs", source))?;
         match folder.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Ok(None),
-            Err(TryLockError::Error(source)) => return Err(self.io("lock", &path, source)),
+            Err(TryLockError::Error(source)) => return Err(self.io("lock its blobs", source)),
         }
         let reached = self.reach(self.index()?.1.manifests)?;
         let kept: BTreeSet<String> = reached.into_iter().map(|(digest, _)| digest.hex()).collect();
         let mut swept = Swept::default();
         let blobs = self.blobs();
-        let files = fs::read_dir(&blobs).map_err(|source| self.io("list", &blobs, source))?;
+        let files = fs::read_dir(&blobs).map_err(|source| self.io("list its blobs", source))?;
         for file in files {
-            let file = file.map_err(|source| self.io("list", &blobs, source))?;
+            let file = file.map_err(|source| self.io("list its blobs", source))?;
             if file.file_name().to_str().is_some_and(|name| kept.contains(name)) {
                 continue;
             }
-            let size = file.metadata().map_err(|source| self.io("read", &file.path(), source))?.len();
-            fs::remove_file(file.path()).map_err(|source| self.io("remove", &file.path(), source))?;
+            let size = file.metadata().map_err(|source| self.io("list its blobs", source))?.len();
+            fs::remove_file(file.path()).map_err(|source| self.io("remove a blob", source))?;
             swept.files += 1;
             swept.bytes += size;
         }

@@ -5,8 +5,8 @@
 //! at once each keep what the other wrote.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
 
+use fs_err::{self as fs, File, OpenOptions};
 use rootfs::Content;
 use schema::Digest;
 
@@ -49,7 +49,7 @@ impl<'a> Writer<'a> {
             return Ok(false);
         }
         atomic::write(&path, bytes, &self.layout.blobs(), Existing::Replace)
-            .map_err(|source| self.layout.io("write", &path, source))?;
+            .map_err(|source| self.layout.io("write a blob", source))?;
         Ok(true)
     }
 
@@ -77,7 +77,7 @@ impl<'a> Writer<'a> {
         let lock = OpenOptions::new().read(true).write(true).open(&marker);
         let _lock = lock
             .and_then(|file| file.lock().map(|()| file))
-            .map_err(|source| self.layout.io("lock", &marker, source))?;
+            .map_err(|source| self.layout.io("lock the index", source))?;
 
         let (before, mut index) = self.layout.index()?;
         let entries = self.layout.entries(std::mem::take(&mut index.manifests))?;
@@ -100,7 +100,7 @@ impl<'a> Writer<'a> {
         }
         let path = self.layout.index_path();
         atomic::write(&path, &after, &self.layout.blobs(), Existing::Replace)
-            .map_err(|source| self.layout.io("write", &path, source))?;
+            .map_err(|source| self.layout.io("write the index", source))?;
         Ok(true)
     }
 }

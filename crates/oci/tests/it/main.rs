@@ -1,0 +1,6 @@
+//! The crate as others use it: images made in memory, put into a layout, read back, damaged and exported.
+
+mod export;
+mod fixture;
+mod hostile;
+mod layout;
