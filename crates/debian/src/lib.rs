@@ -1,6 +1,8 @@
 //! A signed Debian archive: indexes, dependency choice, packages.
 
+mod compression;
 pub mod control;
+pub mod deb;
 pub mod openpgp;
 pub mod packages;
 pub mod relation;
@@ -8,4 +10,5 @@ pub mod release;
 mod suite;
 pub mod version;
 
+pub use compression::UnpackError;
 pub use suite::{ArchiveName, Suite};

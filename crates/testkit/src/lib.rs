@@ -1,5 +1,6 @@
 //! Fixtures made in memory, for the tests of the other crates: nothing binary is kept in git.
 
+pub mod deb;
 pub mod elf;
 pub mod tar;
 pub mod web;
