@@ -25,7 +25,7 @@ impl Content {
     /// with SIGBUS (mmap(2)). Files of a content-addressed cache are replaced whole, never written in place.
     #[allow(unsafe_code, reason = "the one memory map of the project")]
     pub fn map(file: &Path) -> io::Result<Self> {
-        let file = std::fs::File::open(file)?;
+        let file = fs_err::File::open(file)?;
         // SAFETY: the bytes are only read, and the caller keeps the promise above, which holds for every file that
         // this project maps: cache entries are written under another name, renamed into place and never touched.
         let map = unsafe { memmap2::Mmap::map(&file)? };
@@ -111,7 +111,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("file");
         for bytes in [&b""[..], b"bytes"] {
-            std::fs::write(&file, bytes).unwrap();
+            fs_err::write(&file, bytes).unwrap();
             assert_eq!(&*Content::map(&file).unwrap(), bytes);
         }
         assert_eq!(Content::map(&folder.path().join("none")).unwrap_err().kind(), io::ErrorKind::NotFound);

@@ -63,7 +63,9 @@ impl DirectoryError {
         };
         let text = match Errno::from_io_error(source)? {
             Errno::NOSPC | Errno::DQUOT => "free some space there, or name another folder",
-            Errno::NOSYS => "openat2 is needed, which Linux has since 5.6; an old container engine may hide it",
+            Errno::NOSYS => {
+                "openat2 is needed, which Linux has since 5.6; an old container engine may hide it"
+            }
             Errno::MFILE => "raise the limit of open files (ulimit -n)",
             _ => return None,
         };
@@ -84,11 +86,8 @@ pub fn write_directory(tree: &Tree, directory: &Path, ownership: Ownership) -> R
         return Err(DirectoryError::NotEmpty { directory: directory.to_path_buf() });
     }
     let metadata = tree.get(&top).map(|entry| &entry.metadata).expect("a tree has a root");
-    let mut writer = Writer {
-        ownership,
-        written: HashMap::new(),
-        open: vec![OpenFolder { path: &top, metadata, fd }],
-    };
+    let mut writer =
+        Writer { ownership, written: HashMap::new(), open: vec![OpenFolder { path: &top, metadata, fd }] };
     let mut entries: Vec<_> = tree.iter().collect();
     entries.sort_unstable_by(|(one, _), (other, _)| by_component(one, other));
     for (path, entry) in entries {
@@ -145,15 +144,15 @@ impl<'a> Writer<'a> {
                     .map_err(Step::at("make the symbolic link", path))?;
                 self.finish_symlink(folder, path, &entry.metadata)?;
             }
-            Kind::File(file) => match self.written.get(&file.inode) {
-                Some(first) => self.link(first, path).map_err(Step::at("make the hard link", path))?,
-                None => {
-                    let fd = write_file(folder, path.name(), &file.content)
-                        .map_err(Step::at("write the file", path))?;
-                    finish(fd.as_fd(), path, &entry.metadata, self.ownership)?;
-                    self.written.insert(file.inode, path);
+            Kind::File(file) => {
+                if let Some(first) = self.written.get(&file.inode) {
+                    return self.link(first, path).map_err(Step::at("make the hard link", path));
                 }
-            },
+                let fd = write_file(folder, path.name(), &file.content)
+                    .map_err(Step::at("write the file", path))?;
+                finish(fd.as_fd(), path, &entry.metadata, self.ownership)?;
+                self.written.insert(file.inode, path);
+            }
         }
         Ok(())
     }
@@ -200,9 +199,7 @@ impl<'a> Writer<'a> {
     ) -> Result<(), Step<'a>> {
         if self.ownership == Ownership::Preserve {
             owner(metadata)
-                .and_then(|(uid, gid)| {
-                    Ok(chownat(folder, path.name(), uid, gid, AtFlags::SYMLINK_NOFOLLOW)?)
-                })
+                .and_then(|(uid, gid)| Ok(chownat(folder, path.name(), uid, gid, AtFlags::SYMLINK_NOFOLLOW)?))
                 .map_err(Step::at("set the owner of", path))?;
         }
         utimensat(folder, path.name(), &times(metadata), AtFlags::SYMLINK_NOFOLLOW)
@@ -233,9 +230,9 @@ fn finish<'a>(
 
 /// Opens the folder to write into, and makes it where it is missing.
 fn open_top(directory: &Path) -> io::Result<OwnedFd> {
-    match std::fs::create_dir(directory) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-        _ => {}
+    match rustix::fs::mkdir(directory, Mode::RWXU) {
+        Ok(()) | Err(Errno::EXIST) => {}
+        Err(error) => return Err(error.into()),
     }
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     Ok(rustix::fs::open(directory, flags, Mode::empty())?)

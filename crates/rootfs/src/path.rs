@@ -11,7 +11,7 @@ use thiserror::Error;
 
 use crate::escape::{Escaped, write_escaped};
 
-/// The longest path that Linux takes, without its NUL (`PATH_MAX`, path_resolution(7)).
+/// The longest path that Linux takes, without its NUL (`PATH_MAX`, `path_resolution(7)`).
 pub(crate) const LONGEST_PATH: usize = 4095;
 /// The longest name of one file (`NAME_MAX` of every Linux file system in use).
 const LONGEST_NAME: usize = 255;

@@ -120,20 +120,17 @@ fn decimal<T: std::str::FromStr>(text: &[u8]) -> Option<T> {
 
 /// Whole seconds of a decimal time stamp, rounded down as all times are.
 fn seconds(text: &[u8]) -> Option<i64> {
-    let (negative, text) = match text.strip_prefix(b"-") {
-        Some(rest) => (true, rest),
-        None => (false, text),
-    };
     let (whole, fraction) = match memchr::memchr(b'.', text) {
         Some(dot) => (&text[..dot], &text[dot + 1..]),
         None => (text, &b""[..]),
     };
-    if !fraction.iter().all(u8::is_ascii_digit) {
+    let digits = whole.strip_prefix(b"-").unwrap_or(whole);
+    if digits.is_empty() || !digits.iter().chain(fraction).all(u8::is_ascii_digit) {
         return None;
     }
-    let whole: i64 = decimal(whole)?;
-    let rounding = i64::from(negative && fraction.iter().any(|&digit| digit != b'0'));
-    if negative { (-whole).checked_sub(rounding) } else { Some(whole) }
+    let rounding = digits.len() < whole.len() && fraction.iter().any(|&digit| digit != b'0');
+    let whole: i64 = std::str::from_utf8(whole).ok()?.parse().ok()?;
+    whole.checked_sub(rounding.into())
 }
 
 /// The records to write before a header that cannot hold everything itself.
@@ -231,7 +228,10 @@ mod tests {
             ("-1.0", Some(-1)),
             ("-0.5", Some(-1)),
             ("-9223372036854775807.5", Some(i64::MIN)),
+            ("-9223372036854775808", Some(i64::MIN)),
+            ("-9223372036854775808.5", None),
             ("9223372036854775808", None),
+            ("+1", None),
             ("1.x", None),
             (".5", None),
             ("--1", None),

@@ -1,4 +1,4 @@
-//! Following links inside a root, as the kernel would in a chroot (path_resolution(7)).
+//! Following links inside a root, as the kernel would in a chroot (`path_resolution(7)`).
 //!
 //! `..` goes to the folder that holds the real one, and stays at the root; a target that starts with a slash starts
 //! again at the root of the tree; forty links at most are followed.
@@ -11,7 +11,7 @@ use crate::entry::Kind;
 use crate::path::{RootPath, parent};
 use crate::tree::Tree;
 
-/// `ELOOP` comes after this many links (path_resolution(7)).
+/// `ELOOP` comes after this many links (`path_resolution(7)`).
 const MOST_LINKS: usize = 40;
 
 /// Where a path leads.

@@ -87,7 +87,9 @@ impl Stacker<'_> {
                 if let Some(folder) = self.arrive(&member.path) {
                     let children: Vec<_> =
                         self.tree.children(&folder).map(|(path, _)| path.clone()).collect();
-                    children.iter().for_each(|path| self.hide(path));
+                    for child in &children {
+                        self.hide(child);
+                    }
                 }
                 Ok(())
             }
@@ -167,7 +169,9 @@ impl Stacker<'_> {
             return;
         }
         let children: Vec<_> = self.tree.children(path).map(|(path, _)| path.clone()).collect();
-        children.iter().for_each(|child| self.hide(child));
+        for child in &children {
+            self.hide(child);
+        }
     }
 
     /// The path with its parents real; folders that are missing on the way are made.

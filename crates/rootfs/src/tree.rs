@@ -103,11 +103,15 @@ impl Tree {
     /// Takes away what is at a path and everything below it; of the root, what it holds. Tells whether anything was
     /// there.
     pub fn remove(&mut self, path: &RootPath) -> bool {
-        let mut gone: Vec<RootPath> = self.descendants(path).map(|(path, _)| path.clone()).collect();
-        if !path.is_root() {
-            gone.push(path.clone());
+        let before = self.entries.len();
+        let below: Vec<RootPath> = self.descendants(path).map(|(path, _)| path.clone()).collect();
+        for path in below {
+            self.entries.remove(&path);
         }
-        gone.iter().fold(false, |any, path| self.entries.remove(path).is_some() || any)
+        if !path.is_root() {
+            self.entries.remove(path);
+        }
+        self.entries.len() < before
     }
 
     /// The entry at a path. No link is followed, and none of the path's parents may be one.
@@ -168,6 +172,7 @@ impl Tree {
 
     /// A tree of only these entries and the folders above them. A folder comes without what it holds; a path that is not
     /// there brings nothing.
+    #[must_use]
     pub fn select(&self, paths: impl Iterator<Item = RootPath>) -> Self {
         let mut selected = Self::new();
         selected.copy(self, &RootPath::root());

@@ -3,6 +3,8 @@
 //! A [`Member`] starts honest and each method bends one thing; nothing is checked, so that a test can say what no tar
 //! program would write.
 
+use std::borrow::Borrow;
+
 const BLOCK: usize = 512;
 
 /// An archive under construction.
@@ -123,7 +125,9 @@ impl Tar {
 
     /// Adds a member. Names and targets of more than 100 bytes get GNU's long headers in front.
     #[must_use]
-    pub fn add(mut self, member: Member) -> Self {
+    #[allow(clippy::should_implement_trait, reason = "a builder adds; nobody takes this for a sum")]
+    pub fn add(mut self, member: impl Borrow<Member>) -> Self {
+        let member = member.borrow();
         if !member.pax.is_empty() {
             let records: Vec<u8> =
                 member.pax.iter().flat_map(|(key, value)| pax_record(key, value)).collect();
@@ -135,7 +139,7 @@ impl Tar {
                 self.push(&Member::new(type_flag, "././@LongLink").content(text));
             }
         }
-        self.push(&member);
+        self.push(member);
         self
     }
 
@@ -226,8 +230,9 @@ fn number(value: u64, room: usize) -> Vec<u8> {
 /// One record of a pax header, with the length in front that counts itself.
 fn pax_record(key: &[u8], value: &[u8]) -> Vec<u8> {
     let rest = [b" ", key, b"=", value, b"\n"].concat();
-    let length = (rest.len()..)
-        .find(|length| length.to_string().len() + rest.len() == *length)
-        .expect("a length that counts its own digits always exists");
+    let mut length = rest.len();
+    while length.to_string().len() + rest.len() != length {
+        length += 1;
+    }
     [length.to_string().as_bytes(), &rest].concat()
 }
