@@ -76,12 +76,13 @@ fn run(args: &[&str]) -> io::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Runs a command as the tests do, with this process's own output, and waits for it.
+/// Runs a command as the tests do, with this process's own input and output, and waits for it.
 fn call(layer: &str, command: &[&str]) -> io::Result<()> {
     let program = sandbox::Program::current_executable("sandbox-init");
     let root = sandbox::Root { layers: vec![PathBuf::from(layer)] };
     let mut inside = sandbox::Command::new("/bin/probe");
     inside.args = command.iter().map(Into::into).collect();
+    inside.stdin = sandbox::Stdin::Inherit;
     inside.output = sandbox::Output::Inherit;
     match sandbox::run(&program, &root, &inside, |_| ()) {
         Ok(outcome) => println!("{:?}", outcome.status),

@@ -11,6 +11,7 @@ use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Mode};
 use rustix::io::Errno;
@@ -18,7 +19,6 @@ use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MountPropagationFlags, MoveMountFlags,
     OpenTreeFlags, UnmountFlags,
 };
-use std::path::Path;
 
 use crate::error::{Doing, Failure, Step};
 use crate::wire::Setup;
@@ -63,8 +63,7 @@ fn open_nodes() -> Result<Vec<(&'static str, OwnedFd)>, Failure> {
 
 /// Mounts the overlay on the folder `root` of a new tmpfs, and leaves that tmpfs as the working directory.
 fn stack(setup: &Setup) -> Result<(), Failure> {
-    // The dot makes anything but a folder an error here.
-    let open = |layer| open_tree(Path::new(layer).join(".")).doing_to(Step::OpenLayer, layer);
+    let open = |layer| open_tree(inside(layer)).doing_to(Step::OpenLayer, layer);
     let layers = setup.layers.iter().map(open).collect::<Result<Vec<_>, _>>()?;
     let place = setup.layers.first().ok_or(Errno::INVAL).doing(Step::OpenLayer)?;
     mount_storage(place, setup.limits.storage).doing_to(Step::MountStorage, place)?;
@@ -85,8 +84,13 @@ fn mount_storage(place: &OsStr, size: u64) -> io::Result<()> {
     rustix::mount::fsconfig_create(&context)?;
     let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
     let tree = rustix::mount::fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)?;
-    move_mount(&tree, place)?;
+    move_mount(&tree, inside(place))?;
     Ok(rustix::process::fchdir(tree)?)
+}
+
+/// The folder that a path leads to, by a link as well; for anything but a folder it does not resolve.
+fn inside(layer: &OsStr) -> PathBuf {
+    Path::new(layer).join(".")
 }
 
 fn overlay(layers: &[OwnedFd]) -> io::Result<()> {

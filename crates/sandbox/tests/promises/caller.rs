@@ -1,7 +1,8 @@
 //! What the process around a sandbox may be: many-threaded, careless with open files and signals, denied namespaces.
 
+use std::io::Write;
 use std::os::fd::AsFd;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use rustix::io::FdFlags;
 use sandbox::{Program, SandboxError};
@@ -45,6 +46,24 @@ fn signals_that_the_caller_ignores_do_reach_the_command() {
     let ignored = u64::from_str_radix(ignored, 16).expect("a set of bits");
     // HUP, INT, TERM: numbers 1, 2, 15. (PIPE is ignored by every Rust program from its start.)
     assert_eq!(ignored & (1 << 0 | 1 << 1 | 1 << 14), 0, "{output}");
+}
+
+#[test]
+fn inherited_streams_are_those_of_the_caller() {
+    let fixture = Fixture::new();
+    let mut caller = Command::new(probe())
+        .arg("call")
+        .arg(&fixture.root.layers[0])
+        .arg("stdin")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the probe");
+    let mut input = caller.stdin.take().expect("a pipe");
+    input.write_all(b"typed by the caller").expect("an open pipe");
+    drop(input);
+    let output = caller.wait_with_output().expect("its end");
+    assert_eq!(text(&output.stdout), "typed by the caller\nExited(0)");
 }
 
 #[test]

@@ -28,6 +28,10 @@ fn a_higher_layer_covers_a_lower_one() {
     fixture.add_layer("top: a,b\\c");
     fixture.write("middle", "usr/share/lower/file", "middle");
     fixture.write("middle", "usr/share/lower/other", "middle");
+    // A layer may be named by a link to its folder.
+    let link = fixture.folder.path().join("link");
+    symlink(&fixture.root.layers[0], &link).expect("a link");
+    fixture.root.layers[0] = link;
     fixture.write("top: a,b\\c", "usr/share/lower/file", "top");
     assert_eq!(fixture.output(&["read", "/usr/share/lower/file"]), "top");
     assert_eq!(fixture.output(&["read", "/usr/share/lower/other"]), "middle");
