@@ -1,16 +1,17 @@
 //! The client: addresses in turn, attempts at each, and the blob at the end.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use schema::Digest;
 use ureq::Agent;
-use ureq::unversioned::transport::DefaultConnector;
+use ureq::unversioned::transport::{Connector, DefaultConnector};
 
 use crate::blob::Blob;
 use crate::fault::{Failure, Fault, FetchError, shown};
-use crate::proxy::{Proxies, ProxyError};
+use crate::proxy::{Forwarding, Proxies, ProxyError};
 use crate::resolver::CachingResolver;
 use crate::store::{Store, StoreError};
 
@@ -54,7 +55,7 @@ impl Default for Limits {
         Self {
             connect: Duration::from_secs(15),
             inactivity: Duration::from_secs(30),
-            attempt: Duration::from_secs(60),
+            attempt: Duration::from_mins(1),
             slowest: 16 * 1024,
             attempts: 4,
             pause: Duration::from_millis(500),
@@ -108,7 +109,7 @@ impl Progress for () {
 #[derive(Debug)]
 pub struct Client {
     pub(crate) agent: Agent,
-    pub(crate) proxies: Proxies,
+    pub(crate) proxies: Arc<Proxies>,
     pub(crate) limits: Limits,
     offline: bool,
 }
@@ -137,7 +138,7 @@ impl Client {
     /// # Errors
     /// When the address of a proxy is none.
     pub fn new(options: Options) -> Result<Self, ProxyError> {
-        let proxies = Proxies::new(&options)?;
+        let proxies = Arc::new(Proxies::new(&options)?);
         let Options { offline, limits, .. } = options;
         let config = Agent::config_builder()
             .user_agent(concat!("distroless-ruby/", env!("CARGO_PKG_VERSION")))
@@ -155,7 +156,8 @@ impl Client {
                 ureq::tls::TlsConfig::builder().root_certs(ureq::tls::RootCerts::PlatformVerifier).build(),
             )
             .build();
-        let agent = Agent::with_parts(config, DefaultConnector::new(), CachingResolver::default());
+        let connector = DefaultConnector::new().chain(Forwarding(Arc::clone(&proxies)));
+        let agent = Agent::with_parts(config, connector, CachingResolver::new(Arc::clone(&proxies)));
         Ok(Self { agent, proxies, limits, offline })
     }
 

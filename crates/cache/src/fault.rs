@@ -248,10 +248,11 @@ impl<T: Display> Display for Listed<'_, T> {
 
 /// An address as it may be shown: without the user and password that it may carry.
 pub(crate) fn shown(address: &str) -> String {
-    let Some((scheme, rest)) = address.split_once("://") else { return address.to_owned() };
+    let start = address.find("://").map_or(0, |end| end + 3);
+    let (scheme, rest) = address.split_at(start);
     let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
     match authority.rfind('@') {
-        Some(end) => format!("{scheme}://{}", &rest[end + 1..]),
+        Some(end) => format!("{scheme}{}", &rest[end + 1..]),
         None => address.to_owned(),
     }
 }

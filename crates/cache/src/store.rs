@@ -32,7 +32,7 @@ const CACHEDIR_TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n\
     # This folder is a cache of distroless-ruby: it may be removed at any time when nothing uses it.\n";
 
 /// How long the beginning of a download waits to be continued.
-const PARTIAL_LIFETIME: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+const PARTIAL_LIFETIME: Duration = Duration::from_hours(7 * 24);
 
 /// A store could not be read or written.
 #[derive(Debug, thiserror::Error)]

@@ -6,12 +6,13 @@
 use std::io::Read;
 use std::time::Duration;
 
-use ureq::http::{Response, StatusCode, header};
+use ureq::http::{Response, StatusCode, Uri, header};
 use ureq::{Body, BodyReader};
 
 use crate::client::{Client, Download, HighWater, Stop};
 use crate::fault::Fault;
 use crate::partial::Partial;
+use crate::proxy::{Route, authorization};
 use crate::redirect;
 
 impl Client {
@@ -123,14 +124,28 @@ impl Client {
     }
 
     fn request_once(&self, url: &str, offset: u64, whole: Duration) -> Result<Response<Body>, Fault> {
-        let no_address = |_| Fault::Connection { message: "this is no address".into(), passing: false };
-        let uri: ureq::http::Uri = url.parse().map_err(no_address)?;
+        let uri = url.parse().ok().filter(|uri: &Uri| matches!(uri.scheme_str(), Some("http" | "https")));
+        let Some(uri) = uri else {
+            return Err(Fault::Connection {
+                message: "this is no http or https address".into(),
+                passing: false,
+            });
+        };
         let mut request = self.agent.get(&uri);
         if offset > 0 {
             request = request.header(header::RANGE, format!("bytes={offset}-"));
         }
-        let proxy = self.proxies.of(&uri).cloned();
-        let request = request.config().timeout_global(Some(whole)).proxy(proxy).build();
+        let mut tunnel = None;
+        match self.proxies.route(&uri) {
+            Route::Direct => {}
+            Route::Tunnel(proxy) => tunnel = Some(proxy.clone()),
+            Route::Forward(proxy) => {
+                if let Some(value) = authorization(proxy) {
+                    request = request.header(header::PROXY_AUTHORIZATION, value);
+                }
+            }
+        }
+        let request = request.config().timeout_global(Some(whole)).proxy(tunnel).build();
         request.call().map_err(|error| Fault::from_ureq(error, &self.limits, whole))
     }
 
