@@ -5,7 +5,7 @@
 //! One tmpfs serves everything writable, so one size bounds it: the overlay's upper folder, `/tmp`, `/dev`, `/dev/shm`.
 //! Its relative names are also all that the mount table shows of the layers.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fmt::Write;
 use std::fs;
 use std::io;
@@ -63,7 +63,7 @@ fn open_nodes() -> Result<Vec<(&'static str, OwnedFd)>, Failure> {
 
 /// Mounts the overlay on the folder `root` of a new tmpfs, and leaves that tmpfs as the working directory.
 fn stack(setup: &Setup) -> Result<(), Failure> {
-    let open = |layer| open_tree(inside(layer)).doing_to(Step::OpenLayer, layer);
+    let open = |layer: &OsString| open_tree(inside(layer)).doing_to(Step::OpenLayer, layer);
     let layers = setup.layers.iter().map(open).collect::<Result<Vec<_>, _>>()?;
     let place = setup.layers.first().ok_or(Errno::INVAL).doing(Step::OpenLayer)?;
     mount_storage(place, setup.limits.storage).doing_to(Step::MountStorage, place)?;
