@@ -162,3 +162,38 @@ impl Write for Hashing {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::OpenOptions;
+
+    use super::*;
+
+    /// A writer whose file is on a full disk: full(4).
+    fn writer_on_a_full_disk(store: &Store) -> BlobWriter<'_> {
+        let mut writer = store.writer().unwrap();
+        let Hashing { file, .. } = writer.buffer.get_mut();
+        *file.as_file_mut() = OpenOptions::new().write(true).open("/dev/full").unwrap();
+        writer
+    }
+
+    #[test]
+    fn a_full_disk_is_told_with_the_path_and_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let mut early = writer_on_a_full_disk(&store);
+        let error = early.write_all(&vec![7; 2 * BUFFER]).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+        assert!(
+            error.to_string().starts_with(&format!("cannot write {}", store.temporary().display())),
+            "{error}"
+        );
+        let mut late = writer_on_a_full_disk(&store);
+        late.write_all(b"fits into the buffer").unwrap();
+        let error = late.finish().unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+        assert!(error.hint().is_some_and(|hint| hint.contains("space")));
+        drop(early);
+        assert_eq!(std::fs::read_dir(store.temporary()).unwrap().count(), 0);
+    }
+}

@@ -25,7 +25,7 @@ pub struct Options {
     pub http_proxy: Option<String>,
     /// The proxy for `https` addresses.
     pub https_proxy: Option<String>,
-    /// Hosts that no proxy is used for: `host`, `.domain`, or `*`.
+    /// Hosts that no proxy is used for, each with those below it; `*` for all.
     pub no_proxy: Vec<String>,
     /// Never connect: everything must be in the store.
     pub offline: bool,
@@ -265,5 +265,29 @@ impl HighWater<'_> {
         if length > before {
             self.progress.bytes(length - before);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_heed_the_server_and_end() {
+        let limits = Limits::default();
+        let pauses =
+            |fault: Fault| [1, 2, 3, 40].map(|attempts| limits.pause_after(attempts, &fault).as_millis());
+        assert_eq!(pauses(Fault::Short { expected: 2, received: 1 }), [500, 1000, 2000, 30_000]);
+        let busy = |seconds| Fault::Status { status: 503, retry_after: Some(Duration::from_secs(seconds)) };
+        assert_eq!(pauses(busy(1)), [1000, 1000, 2000, 30_000]);
+        assert_eq!(pauses(busy(u64::MAX)), [30_000; 4]);
+    }
+
+    #[test]
+    fn a_large_file_may_take_longer() {
+        let limits = Limits::default();
+        assert_eq!(limits.whole(0), Duration::from_mins(1));
+        assert_eq!(limits.whole(16 * 1024 * 100), Duration::from_secs(160));
+        assert!(Limits { slowest: 0, ..limits }.whole(u64::MAX) > Duration::from_hours(1));
     }
 }

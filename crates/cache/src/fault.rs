@@ -256,3 +256,38 @@ pub(crate) fn shown(address: &str) -> String {
         None => address.to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_shown_without_passwords() {
+        for (address, expected) in [
+            ("http://host/path", "http://host/path"),
+            ("http://user:secret@host/path@2", "http://host/path@2"),
+            ("http://user:p@ss@host:80?x=@", "http://host:80?x=@"),
+            ("user:secret@host", "host"),
+            ("http://host/a@b", "http://host/a@b"),
+            ("", ""),
+        ] {
+            assert_eq!(shown(address), expected);
+        }
+    }
+
+    #[test]
+    fn a_person_is_told_what_to_do() {
+        let hint = |fault| {
+            FetchError::Failed {
+                failures: vec![Failure { address: "http://host/".into(), attempts: 1, fault }],
+            }
+            .hint()
+        };
+        assert!(hint(Fault::TooLong { limit: 1 }).is_some_and(|hint| hint.contains("another mirror")));
+        assert!(hint(Fault::Short { expected: 2, received: 1 }).is_some_and(|hint| hint.contains("network")));
+        assert!(
+            hint(Fault::Status { status: 407, retry_after: None }).is_some_and(|hint| hint.contains("proxy"))
+        );
+        assert_eq!(hint(Fault::Status { status: 403, retry_after: None }), None);
+    }
+}

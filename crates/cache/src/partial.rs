@@ -86,3 +86,21 @@ fn hash_rest(file: &mut File, hasher: &mut Hasher) -> io::Result<u64> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_with_the_path() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let mut partial = store.partial(Digest::of(b"wanted"), store.lock("fetch").unwrap()).unwrap();
+        partial.append(b"before").unwrap();
+        // full(4)
+        partial.file = OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let error = partial.append(b"after").unwrap_err();
+        assert_eq!((error.path(), error.kind()), (partial.path.as_path(), io::ErrorKind::StorageFull));
+        assert_eq!(partial.length(), 6, "what does not get onto the disk does not count");
+    }
+}

@@ -82,7 +82,10 @@ fn parse(address: &str, no_proxy: &[String]) -> Result<Proxy, ProxyError> {
         builder = builder.password(password);
     }
     for host in no_proxy {
-        builder = builder.no_proxy(host);
+        // ureq takes a name for that host alone and a leading dot for those below it; elsewhere either means both.
+        let name = host.trim().trim_start_matches('*').trim_start_matches('.');
+        let (exact, below) = if name.is_empty() { ("*", "*".to_owned()) } else { (name, format!(".{name}")) };
+        builder = builder.no_proxy(exact).no_proxy(&below);
     }
     builder.build().map_err(wrong)
 }
@@ -153,4 +156,67 @@ fn insert_prefix(output: &mut [u8], amount: usize, prefix: &[u8]) -> usize {
     output.copy_within(METHOD.len()..amount, METHOD.len() + prefix.len());
     output[METHOD.len()..METHOD.len() + prefix.len()].copy_from_slice(prefix);
     longer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn proxies(http: &str, https: &str, no_proxy: &[&str]) -> Proxies {
+        let options = Options {
+            http_proxy: Some(http.into()),
+            https_proxy: Some(https.into()),
+            no_proxy: no_proxy.iter().map(|host| (*host).to_owned()).collect(),
+            ..Options::default()
+        };
+        Proxies::new(&options).unwrap()
+    }
+
+    fn route(proxies: &Proxies, address: &str) -> String {
+        match proxies.route(&address.parse().unwrap()) {
+            Route::Direct => "direct".into(),
+            Route::Tunnel(proxy) => format!("tunnel {}:{}", proxy.host(), proxy.port()),
+            Route::Forward(proxy) => format!("forward {}:{}", proxy.host(), proxy.port()),
+        }
+    }
+
+    #[test]
+    fn each_scheme_has_its_route() {
+        let both = proxies("http://one:3128", "http://two", &[]);
+        assert_eq!(route(&both, "http://host/"), "forward one:3128");
+        assert_eq!(route(&both, "https://host/"), "tunnel two:80");
+        let protected = proxies("https://one:3128", "", &[]);
+        assert_eq!(route(&protected, "http://host/"), "tunnel one:3128");
+        assert_eq!(route(&protected, "https://host/"), "direct");
+        assert_eq!(route(&proxies("one:3128", "", &[]), "http://host/"), "forward one:3128");
+        assert_eq!(route(&proxies("http://[::1]:3128", "", &[]), "http://host/"), "forward [::1]:3128");
+    }
+
+    #[test]
+    fn some_hosts_need_no_proxy() {
+        for name in ["near.example", ".near.example", "*.near.example", " near.example "] {
+            let proxies = proxies("http://proxy", "http://proxy", &["other", name]);
+            assert_eq!(route(&proxies, "http://near.example/"), "direct", "{name}");
+            assert_eq!(route(&proxies, "https://very.near.example/"), "direct", "{name}");
+            assert_eq!(route(&proxies, "http://far.example/"), "forward proxy:80", "{name}");
+            assert_eq!(route(&proxies, "http://notnear.example/"), "forward proxy:80", "{name}");
+        }
+        assert_eq!(route(&proxies("http://proxy", "", &["*"]), "http://far.example/"), "direct");
+    }
+
+    #[test]
+    fn the_target_becomes_a_whole_address() {
+        let cases: &[(&str, usize, &str)] = &[
+            ("GET /path HTTP/1.1\r\n\r\n", 64, "GET http://host/path HTTP/1.1\r\n\r\n"),
+            ("GET /path HTTP/1.1\r\n\r\n", 33, "GET http://host/path HTTP/1.1\r\n\r\n"),
+            ("no request", 64, "no request"),
+            ("", 64, ""),
+        ];
+        for (request, room, expected) in cases {
+            let mut output = vec![0; *room];
+            output[..request.len()].copy_from_slice(request.as_bytes());
+            let length = insert_prefix(&mut output, request.len(), b"http://host");
+            assert_eq!(&output[..length], expected.as_bytes());
+        }
+    }
 }

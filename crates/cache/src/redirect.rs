@@ -34,3 +34,60 @@ pub(crate) fn follow(from: &str, location: &str) -> Result<String, Fault> {
         _ => Err(refuse("which is neither http nor https")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn locations_are_understood() {
+        let from = "http://host.example:8080/debian/pool/a.deb?x=1";
+        for (location, target) in [
+            ("http://other.example/b.deb", "http://other.example/b.deb"),
+            ("https://other.example/b.deb", "https://other.example/b.deb"),
+            ("//other.example/b.deb", "http://other.example/b.deb"),
+            ("/b.deb?y=2", "http://host.example:8080/b.deb?y=2"),
+            ("b.deb", "http://host.example:8080/debian/pool/b.deb"),
+            ("", "http://host.example:8080/debian/pool/"),
+        ] {
+            assert_eq!(follow(from, location).unwrap(), target, "{location}");
+        }
+        assert_eq!(follow("https://host.example", "b.deb").unwrap(), "https://host.example/b.deb");
+    }
+
+    #[test]
+    fn some_are_not_followed() {
+        for (from, location, message) in [
+            (
+                "https://host.example/a",
+                "http://user:secret@host.example/a",
+                "redirected to `http://host.example/a`, where the connection would not be protected any more",
+            ),
+            (
+                "http://host.example/a",
+                "file:///etc/passwd",
+                "redirected to `file:///etc/passwd`, which is no address",
+            ),
+            (
+                "http://host.example/a",
+                "ftp://b/c",
+                "redirected to `ftp://b/c`, which is neither http nor https",
+            ),
+            ("http://host.example/a", "http://", "redirected to `http://`, which is no address"),
+            ("http://host.example/a", "/with space", "redirected to `/with space`, which is no address"),
+        ] {
+            assert_eq!(follow(from, location).unwrap_err().to_string(), message);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_location_panics_or_leaves_the_protected(location in ".*") {
+            if let Ok(target) = follow("https://host.example/a/b", &location) {
+                prop_assert!(target.starts_with("https://"), "{}", target);
+            }
+        }
+    }
+}

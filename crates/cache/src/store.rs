@@ -20,6 +20,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use rustix::fs::FlockOperation;
@@ -85,13 +86,17 @@ impl From<StoreError> for io::Error {
 #[derive(Debug)]
 pub struct Store {
     root: PathBuf,
-    /// Held shared for as long as the store is open.
-    _lock: Lock,
+    /// Locked for as long as it is open.
+    open: Arc<File>,
 }
 
 /// A lock on a name, held until it is dropped or its process ends.
 #[derive(Debug)]
-pub struct Lock(#[expect(dead_code, reason = "closing the file gives the lock back")] File);
+pub struct Lock {
+    _file: File,
+    /// The names are cleared when nobody has the store open, so a lock keeps it open.
+    _store: Arc<File>,
+}
 
 impl Store {
     /// Opens the store in `root`, which is made if it is missing, and clears what killed processes left in it.
@@ -114,7 +119,7 @@ impl Store {
         }
         rustix::fs::flock(&file, FlockOperation::LockShared)
             .map_err(|errno| StoreError::at("lock", &path)(errno.into()))?;
-        Ok(Self { root, _lock: Lock(file) })
+        Ok(Self { root, open: Arc::new(file) })
     }
 
     /// Waits for the lock of that name and takes it; other processes and other threads wait meanwhile.
@@ -130,7 +135,7 @@ impl Store {
         let file = open_lock(&path)?;
         rustix::fs::flock(&file, FlockOperation::LockExclusive)
             .map_err(|errno| StoreError::at("lock", &path)(errno.into()))?;
-        Ok(Lock(file))
+        Ok(Lock { _file: file, _store: Arc::clone(&self.open) })
     }
 
     pub(crate) fn root(&self) -> &Path {
