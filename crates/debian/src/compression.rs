@@ -29,11 +29,11 @@ pub enum UnpackError {
         limit: u64,
     },
     /// It is damaged or cut short.
-    #[error("its compressed data is damaged: {0}")]
-    Damaged(io::Error),
+    #[error("its compressed data is damaged")]
+    Damaged(#[source] io::Error),
     /// The unpacked data cannot be written.
-    #[error("cannot write what is in it: {0}")]
-    Write(io::Error),
+    #[error("cannot write what is in it")]
+    Write(#[source] io::Error),
 }
 
 impl Compression {

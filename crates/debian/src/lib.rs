@@ -3,12 +3,17 @@
 mod compression;
 pub mod control;
 pub mod deb;
+pub mod mirror;
 pub mod openpgp;
 pub mod packages;
 pub mod relation;
 pub mod release;
+pub mod resolve;
 mod suite;
+mod universe;
 pub mod version;
 
 pub use compression::UnpackError;
+pub use resolve::resolve;
 pub use suite::{ArchiveName, Suite};
+pub use universe::{PackageRecord, SuiteIndex, Universe};

@@ -39,10 +39,10 @@ pub enum FieldError {
     #[error("its `Size` is `{0}`, which is no number")]
     Size(String),
     /// The digest is none.
-    #[error("its `SHA256` is malformed: {0}")]
+    #[error("its `SHA256` is malformed")]
     Digest(#[from] DigestError),
     /// A relation cannot be read.
-    #[error("its `{field}` is malformed: {source}")]
+    #[error("its `{field}` is malformed")]
     Relation {
         /// The field.
         field: &'static str,

@@ -185,9 +185,12 @@ impl Certificate {
 
     /// The key of this certificate that `signature` claims to be by.
     pub(super) fn claimed_key(&self, signature: &Signature<'_>) -> Option<&PublicKey> {
-        std::iter::once(&self.primary)
-            .chain(self.subkeys.iter().map(|subkey| &subkey.key))
-            .find(|key| signature.names(key.fingerprint))
+        self.keys().find(|key| signature.names(key.fingerprint))
+    }
+
+    /// The primary key and the subkeys.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &PublicKey> {
+        std::iter::once(&self.primary).chain(self.subkeys.iter().map(|subkey| &subkey.key))
     }
 
     /// Whether `key`, one of this certificate, may sign data at the time `now`.

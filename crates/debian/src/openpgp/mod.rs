@@ -10,6 +10,8 @@ mod key;
 mod packet;
 mod signature;
 
+use std::fmt;
+
 use jiff::Timestamp;
 
 use key::Certificate;
@@ -77,11 +79,22 @@ fn seconds(since_1970: i64) -> String {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SignatureError {
     /// It is no cleartext message, or has more in it than a signed text.
-    #[error("cannot read it as a signed text: {0}")]
+    #[error("it is no signed text")]
     NotSigned(#[from] Malformed),
     /// No signature is good. Each is named by its key, with what is wrong.
-    #[error("no good signature: {}", .0.iter().map(|(key, fault)| format!("by {key}, {fault}")).collect::<Vec<_>>().join("; "))]
+    #[error("it has no good signature{}", Reasons(.0))]
     Untrusted(Vec<(String, Fault)>),
+}
+
+/// Keys with what is wrong with their signatures.
+struct Reasons<'a>(&'a [(String, Fault)]);
+
+impl fmt::Display for Reasons<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().enumerate().try_for_each(|(index, (key, fault))| {
+            write!(out, "{} by key {key}, {fault}", if index == 0 { ":" } else { ";" })
+        })
+    }
 }
 
 /// A text with a good signature.
@@ -188,3 +201,6 @@ impl Keyring {
         Ok(key.fingerprint)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,138 @@
+//! A signed archive in memory: suites of packages made by [`deb`](crate::deb), as paths and bytes for a web server.
+
+use std::collections::BTreeMap;
+
+use sha2::{Digest as _, Sha256};
+
+use crate::deb::{Package, Packing};
+use crate::openpgp::{Certificate, Key, Signature, cleartext};
+
+/// When the key and the indexes of an archive are from: 2026-11-21, 00:00:00 UTC, in seconds since 1970.
+pub const MADE: u32 = 1_795_219_200;
+
+/// The same time, as an index has it.
+pub const DATE: &str = "Sat, 21 Nov 2026 00:00:00 UTC";
+
+/// A suite under construction.
+#[derive(Debug, Clone)]
+pub struct Suite {
+    name: String,
+    date: String,
+    valid_until: Option<String>,
+    by_hash: bool,
+    packings: Vec<Packing>,
+    packages: Vec<Package>,
+}
+
+/// The key that signs archives here.
+pub fn key() -> Key {
+    Key::new(1, MADE)
+}
+
+/// The certificate of [`key`], armoured.
+pub fn certificate() -> String {
+    Certificate::plain(&key()).armored()
+}
+
+impl Suite {
+    /// An empty suite with a `main` component for amd64, made at [`DATE`], served by hash and plainly, packed with xz.
+    pub fn new(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            date: DATE.to_owned(),
+            valid_until: None,
+            by_hash: true,
+            packings: vec![Packing::Xz],
+            packages: Vec::new(),
+        }
+    }
+
+    /// With this package.
+    #[must_use]
+    pub fn package(mut self, package: Package) -> Self {
+        self.packages.push(package);
+        self
+    }
+
+    /// With this `Date`.
+    #[must_use]
+    pub fn date(mut self, date: &str) -> Self {
+        date.clone_into(&mut self.date);
+        self
+    }
+
+    /// With this `Valid-Until`.
+    #[must_use]
+    pub fn valid_until(mut self, date: &str) -> Self {
+        self.valid_until = Some(date.to_owned());
+        self
+    }
+
+    /// Served without hashes in names.
+    #[must_use]
+    pub fn without_by_hash(mut self) -> Self {
+        self.by_hash = false;
+        self
+    }
+
+    /// With its index packed in these ways alone. The unpacked one is listed, but not served unless it is among them.
+    #[must_use]
+    pub fn packings(mut self, packings: &[Packing]) -> Self {
+        self.packings = packings.to_vec();
+        self
+    }
+
+    /// The files of an archive that has this suite, by their paths below its address.
+    pub fn build(&self) -> BTreeMap<String, Vec<u8>> {
+        let mut files = BTreeMap::new();
+        let mut index = String::new();
+        for package in &self.packages {
+            let bytes = package.build();
+            let path = pool_path(package);
+            index += &package.control();
+            index += &format!("Filename: {path}\nSize: {}\nSHA256: {}\n\n", bytes.len(), sha256(&bytes));
+            files.insert(path, bytes);
+        }
+        let folder = "main/binary-amd64";
+        let mut listed = vec![(format!("{folder}/Packages"), index.clone().into_bytes())];
+        for packing in &self.packings {
+            let name = format!("{folder}/Packages{}", packing.suffix());
+            let bytes = packing.pack(index.as_bytes());
+            let root = format!("dists/{}", self.name);
+            if self.by_hash {
+                files.insert(format!("{root}/{folder}/by-hash/SHA256/{}", sha256(&bytes)), bytes.clone());
+            }
+            files.insert(format!("{root}/{name}"), bytes.clone());
+            listed.push((name, bytes));
+        }
+        let signed = cleartext(&self.release(&listed), &[(&Signature::of_text(MADE), &key())]);
+        files.insert(format!("dists/{}/InRelease", self.name), signed.into_bytes());
+        files
+    }
+
+    fn release(&self, listed: &[(String, Vec<u8>)]) -> String {
+        let mut text = format!("Origin: Test\nSuite: {0}\nCodename: {0}\nDate: {1}\n", self.name, self.date);
+        if let Some(date) = &self.valid_until {
+            text += &format!("Valid-Until: {date}\n");
+        }
+        if self.by_hash {
+            text += "Acquire-By-Hash: yes\n";
+        }
+        text += "SHA256:";
+        for (name, bytes) in listed {
+            text += &format!("\n {} {} {name}", sha256(bytes), bytes.len());
+        }
+        text
+    }
+}
+
+/// Where the file of a package is below the address of an archive.
+pub fn pool_path(package: &Package) -> String {
+    let field = |name| package.get(name).unwrap_or_default();
+    let version = field("Version").split_once(':').map_or(field("Version"), |(_, version)| version);
+    format!("pool/main/{}_{version}_{}.deb", field("Package"), field("Architecture"))
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    hex::encode(Sha256::digest(bytes))
+}
