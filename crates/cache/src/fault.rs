@@ -41,6 +41,11 @@ pub enum FetchError {
 }
 
 impl FetchError {
+    /// Whether it exists nowhere, as far as the servers know.
+    pub const fn is_not_found(&self) -> bool {
+        matches!(self, Self::NotFound { .. })
+    }
+
     /// The next step for the person who reads it.
     pub fn hint(&self) -> Option<String> {
         match self {

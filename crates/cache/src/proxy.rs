@@ -83,9 +83,15 @@ fn parse(address: &str, no_proxy: &[String]) -> Result<Proxy, ProxyError> {
     }
     for host in no_proxy {
         // ureq takes a name for that host alone and a leading dot for those below it; elsewhere either means both.
-        let name = host.trim().trim_start_matches('*').trim_start_matches('.');
-        let (exact, below) = if name.is_empty() { ("*", "*".to_owned()) } else { (name, format!(".{name}")) };
-        builder = builder.no_proxy(exact).no_proxy(&below);
+        match host.trim() {
+            "*" => builder = builder.no_proxy("*"),
+            name => {
+                let name = name.trim_start_matches("*.").trim_start_matches('.');
+                if !name.is_empty() {
+                    builder = builder.no_proxy(name).no_proxy(&format!(".{name}"));
+                }
+            }
+        }
     }
     builder.build().map_err(wrong)
 }
@@ -202,6 +208,10 @@ mod tests {
             assert_eq!(route(&proxies, "http://notnear.example/"), "forward proxy:80", "{name}");
         }
         assert_eq!(route(&proxies("http://proxy", "", &["*"]), "http://far.example/"), "direct");
+        assert_eq!(
+            route(&proxies("http://proxy", "", &["", ".", " "]), "http://far.example/"),
+            "forward proxy:80"
+        );
     }
 
     #[test]

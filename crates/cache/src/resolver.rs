@@ -1,6 +1,7 @@
 //! Names of hosts, resolved once and remembered for a while.
 //!
-//! ureq asks for every request, and each question has its chance of a lost packet, which costs five seconds.
+//! ureq asks for every request, and each question has its chance of a lost packet, which the system's resolver notices
+//! after five seconds. Here the answer is remembered, and a question that stays open is soon asked anew.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -16,7 +17,10 @@ use crate::proxy::{Proxies, Route};
 /// How long an answer is remembered: long enough for a burst of downloads, short enough for a host that moves.
 const LIFETIME: Duration = Duration::from_mins(1);
 
-/// Remembers what another resolver answers, and asks it twice before it gives up.
+/// How long the first questions stay open. The last one has all the time that the request has.
+const PATIENCE: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(2)];
+
+/// Remembers what another resolver answers, and asks it three times before it gives up.
 #[derive(Debug)]
 pub(crate) struct CachingResolver<R = DefaultResolver> {
     inner: R,
@@ -55,12 +59,20 @@ impl<R: Resolver> Resolver for CachingResolver<R> {
         if let Some(addresses) = self.remembered(&key) {
             return Ok(addresses);
         }
-        let addresses = match self.inner.resolve(uri, config, timeout) {
-            // A reply that got lost looks like a name that does not exist.
-            Err(ureq::Error::Io(_) | ureq::Error::HostNotFound) => {
-                self.inner.resolve(uri, config, timeout)?
+        let mut patience = PATIENCE.into_iter();
+        let addresses = loop {
+            let limit = patience.next();
+            let after = limit.map_or(timeout.after, |limit| limit.min(*timeout.after).into());
+            match self.inner.resolve(uri, config, NextTimeout { after, ..timeout }) {
+                // A reply that got lost may look like a name that does not exist.
+                Err(ureq::Error::Io(_) | ureq::Error::HostNotFound | ureq::Error::Timeout(_))
+                    if limit.is_some() => {}
+                other => break other?,
             }
-            other => other?,
+            // Meanwhile another request may have learned it.
+            if let Some(addresses) = self.remembered(&key) {
+                return Ok(addresses);
+            }
         };
         if let Ok(mut answers) = self.answers.lock() {
             answers.insert(key, (Instant::now(), addresses.clone()));
@@ -76,7 +88,7 @@ mod tests {
     use super::*;
     use crate::client::Options;
 
-    /// Fails that many times at first, and counts the questions.
+    /// Fails that many times at first, in different ways, and counts the questions.
     #[derive(Debug, Default)]
     struct Scripted {
         failures: usize,
@@ -85,8 +97,12 @@ mod tests {
 
     impl Resolver for Scripted {
         fn resolve(&self, uri: &Uri, _: &Config, _: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
-            if self.questions.fetch_add(1, Ordering::SeqCst) < self.failures {
-                return Err(ureq::Error::HostNotFound);
+            let question = self.questions.fetch_add(1, Ordering::SeqCst);
+            if question < self.failures {
+                return Err(match question % 2 {
+                    0 => ureq::Error::Timeout(ureq::Timeout::Resolve),
+                    _ => ureq::Error::HostNotFound,
+                });
             }
             let mut addresses = self.empty();
             addresses.push(([127, 0, 0, 1], uri.port_u16().unwrap_or(80)).into());
@@ -134,12 +150,16 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_is_asked_again_and_not_remembered() {
-        let (resolver, questions) = resolver(3, &Options::default());
-        assert!(matches!(ask(&resolver, "http://host/"), Err(ureq::Error::HostNotFound)));
-        assert_eq!(questions.load(Ordering::SeqCst), 2);
-        assert!(ask(&resolver, "http://host/").is_ok());
-        assert_eq!(questions.load(Ordering::SeqCst), 4);
+    fn what_fails_is_asked_again_but_not_for_ever() {
+        for (failures, asked) in [(0, 1), (1, 2), (2, 3)] {
+            let (resolver, questions) = resolver(failures, &Options::default());
+            assert!(ask(&resolver, "http://host/").is_ok());
+            assert_eq!(questions.load(Ordering::SeqCst), asked);
+        }
+        let (resolver, questions) = resolver(4, &Options::default());
+        assert!(matches!(ask(&resolver, "http://host/"), Err(ureq::Error::Timeout(_))));
+        assert_eq!(questions.load(Ordering::SeqCst), 3);
+        assert!(ask(&resolver, "http://host/").is_ok(), "a failure is not remembered");
     }
 
     #[test]
