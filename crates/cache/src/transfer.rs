@@ -10,7 +10,7 @@ use ureq::http::{Response, StatusCode, Uri, header};
 use ureq::{Body, BodyReader};
 
 use crate::client::{Client, Download, HighWater, Stop};
-use crate::fault::Fault;
+use crate::fault::{Fault, shown};
 use crate::partial::Partial;
 use crate::proxy::{Route, authorization};
 use crate::redirect;
@@ -27,42 +27,47 @@ impl Client {
         if partial.length() > download.size {
             partial.restart()?;
         }
-        let offset = partial.length();
-        progress.reach(offset);
-        if offset < download.size || offset == 0 {
-            self.transfer_rest(url, download, partial, progress)?;
-        }
+        progress.reach(partial.length());
+        let complete = partial.length() == download.size && download.size > 0;
+        let start =
+            if complete { download.size } else { self.transfer_rest(url, download, partial, progress)? };
         let found = partial.digest();
         if found == download.digest {
             return Ok(());
         }
         partial.restart()?;
-        Err(Fault::WrongDigest { expected: download.digest, found, resumed: offset > 0 }.into())
+        Err(Fault::WrongDigest { expected: download.digest, found, resumed: start > 0 }.into())
     }
 
+    /// Appends what is missing, and says how much of an earlier try went before it.
     fn transfer_rest(
         &self,
         url: &str,
         download: &Download,
         partial: &mut Partial<'_>,
         progress: &HighWater<'_>,
-    ) -> Result<(), Stop> {
+    ) -> Result<u64, Stop> {
         let offset = partial.length();
         let whole = self.limits.whole(download.size - offset);
         let response = self.request(url, offset, whole)?;
-        match response.status() {
-            StatusCode::OK => partial.restart()?,
-            StatusCode::PARTIAL_CONTENT if range_start(&response) == Some(offset) => {}
+        let start = match response.status() {
+            StatusCode::OK => 0,
+            StatusCode::PARTIAL_CONTENT if range_start(&response) == Some(offset) => offset,
             StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE => {
                 partial.restart()?;
                 return Err(Fault::WrongRange { offset }.into());
             }
             _ => return Err(refusal(&response).into()),
-        }
-        let missing = download.size - partial.length();
-        if let Some(length) = response.body().content_length().filter(|length| *length != missing) {
-            let offered = partial.length().saturating_add(length);
+        };
+        // Before anything is thrown away: a page that asks for a login also comes with 200.
+        if let Some(length) =
+            response.body().content_length().filter(|length| *length != download.size - start)
+        {
+            let offered = start.saturating_add(length);
             return Err(Fault::WrongSize { expected: download.size, offered }.into());
+        }
+        if start < offset {
+            partial.restart()?;
         }
         let mut body = response.into_body().into_reader();
         let mut buffer = vec![0; 64 * 1024];
@@ -84,7 +89,7 @@ impl Client {
         if partial.length() < download.size {
             return Err(Fault::Short { expected: download.size, received: partial.length() }.into());
         }
-        Ok(())
+        Ok(start)
     }
 
     /// The whole body, which may be `limit` bytes long.
@@ -120,7 +125,7 @@ impl Client {
             let location = response.headers().get(header::LOCATION).and_then(|value| value.to_str().ok());
             url = redirect::follow(&url, location.unwrap_or_default())?;
         }
-        Err(Fault::Redirect { target: crate::fault::shown(&url), reason: "after too many others" })
+        Err(Fault::Redirect { target: shown(&url), reason: "after too many others" })
     }
 
     fn request_once(&self, url: &str, offset: u64, whole: Duration) -> Result<Response<Body>, Fault> {

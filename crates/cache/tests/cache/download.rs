@@ -19,6 +19,11 @@ fn unannounced(body: &[u8]) -> Reply {
     raw("HTTP/1.1 200 OK\r\nConnection: close", body)
 }
 
+/// These bytes, whatever was asked for.
+fn whole(body: &[u8]) -> Reply {
+    raw(&format!("HTTP/1.1 200 OK\r\nContent-Length: {}", body.len()), body)
+}
+
 fn chunked(body: &[u8]) -> Reply {
     let size = format!("{:x}\r\n", body.len());
     raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked", &[size.as_bytes(), body, b"\r\n0\r\n\r\n"].concat())
@@ -91,11 +96,9 @@ fn a_reset_connection_is_made_again() {
 #[test]
 fn lasting_faults_are_told() {
     let size = package().len();
-    let found = {
-        let mut bytes = package();
-        *bytes.last_mut().unwrap() ^= 1;
-        Digest::of(&bytes)
-    };
+    let mut altered = package();
+    *altered.last_mut().unwrap() ^= 1;
+    let found = Digest::of(&altered);
     let expected = Digest::of(&package());
     let cases: &[(&[Reply], usize, String)] = &[
         (&[Status(404)], 1, "cannot find ADDRESS".into()),
@@ -107,6 +110,11 @@ fn lasting_faults_are_told() {
             "cannot download ADDRESS: the server answered with status 500 (4 attempts)".into(),
         ),
         (&[Hang], 4, "cannot download ADDRESS: nothing came within 0.5 s (4 attempts)".into()),
+        (
+            &[Truncated(1000), whole(&altered)],
+            2,
+            format!("cannot download ADDRESS: expected {expected}, but the bytes are {found} (2 attempts)"),
+        ),
         (&[Altered], 1, format!("cannot download ADDRESS: expected {expected}, but the bytes are {found}")),
         (
             &[Longer],
@@ -180,11 +188,13 @@ fn the_next_address_is_tried_after_any_fault() {
 
 #[test]
 fn what_one_address_began_another_ends() {
-    let place = Workplace::new();
-    place.server.page("/first", package()).script("/first", [Truncated(1000), Status(403)]);
-    let download = wanted([place.server.url("/first"), place.server.url("/package")]);
-    client().fetch(&place.store, &download, &()).unwrap();
-    assert_eq!(place.offsets(), [0, 1000, 1000]);
+    for fault in [Status(403), whole(b"please log in")] {
+        let place = Workplace::new();
+        place.server.page("/first", package()).script("/first", [Truncated(1000), fault]);
+        let download = wanted([place.server.url("/first"), place.server.url("/package")]);
+        client().fetch(&place.store, &download, &()).unwrap();
+        assert_eq!(place.offsets(), [0, 1000, 1000]);
+    }
 }
 
 #[test]
