@@ -9,13 +9,6 @@ use std::fmt;
 #[derive(Clone, PartialEq, Eq)]
 pub struct Escaped(Box<[u8]>);
 
-impl Escaped {
-    /// The bytes themselves.
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.0
-    }
-}
-
 impl From<&[u8]> for Escaped {
     fn from(bytes: &[u8]) -> Self {
         Self(bytes.into())
