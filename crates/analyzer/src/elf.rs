@@ -6,8 +6,10 @@
 
 use std::ops::Range;
 
-use goblin::container::{Container, Ctx};
-use goblin::elf::dynamic::{DT_FLAGS_1, DT_NEEDED, DT_NULL, DT_RPATH, DT_RUNPATH, DT_SONAME, DT_STRSZ, DT_STRTAB};
+use goblin::container::Ctx;
+use goblin::elf::dynamic::{
+    DT_FLAGS_1, DT_NEEDED, DT_NULL, DT_RPATH, DT_RUNPATH, DT_SONAME, DT_STRSZ, DT_STRTAB,
+};
 use goblin::elf::header::{EI_DATA, EI_OSABI, ELFMAG, ET_DYN, ET_EXEC, Header};
 use goblin::elf::program_header::{PT_DYNAMIC, PT_INTERP, PT_LOAD, ProgramHeader};
 use schema::Architecture;
@@ -94,8 +96,9 @@ impl Abi {
         }
     }
 
-    pub(crate) fn is_64_bits(self) -> bool {
-        self.bits == 64
+    /// Whether word size and machine are the same: a loader passes over a library where they are not.
+    pub(crate) fn is_same_machine(self, other: Self) -> bool {
+        (self.bits, self.machine) == (other.bits, other.machine)
     }
 }
 
@@ -222,7 +225,12 @@ fn segment_bytes<'a>(bytes: &'a [u8], segment: &ProgramHeader) -> Result<&'a [u8
 }
 
 /// The `size` bytes that the loader would find at `address`.
-fn loaded_bytes<'a>(bytes: &'a [u8], segments: &[ProgramHeader], address: u64, size: u64) -> Option<&'a [u8]> {
+fn loaded_bytes<'a>(
+    bytes: &'a [u8],
+    segments: &[ProgramHeader],
+    address: u64,
+    size: u64,
+) -> Option<&'a [u8]> {
     segments.iter().filter(|segment| segment.p_type == PT_LOAD).find_map(|segment| {
         let within = address.checked_sub(segment.p_vaddr)?;
         let inside = within.checked_add(size)? <= segment.p_filesz;
@@ -251,11 +259,7 @@ fn dynamic_entries(section: &[u8], context: Ctx) -> Vec<(u64, u64)> {
 fn read_word(bytes: &[u8], context: Ctx) -> u64 {
     debug_assert!(bytes.len() <= 8);
     let push = |word: u64, byte: &u8| word << 8 | u64::from(*byte);
-    if context.is_little_endian() {
-        bytes.iter().rev().fold(0, push)
-    } else {
-        bytes.iter().fold(0, push)
-    }
+    if context.is_little_endian() { bytes.iter().rev().fold(0, push) } else { bytes.iter().fold(0, push) }
 }
 
 /// The text that starts at `offset` and ends before a NUL.
@@ -301,7 +305,6 @@ mod tests {
             assert_eq!(object.rpath, Some(&b"/opt/r"[..]));
             assert_eq!(object.runpath, None);
             assert!(object.no_default_folders);
-            assert_eq!(object.identity.abi.is_64_bits(), class == Class::Bits64);
             assert!(object.identity.is_loadable());
         }
     }

@@ -16,7 +16,8 @@ pub(crate) enum Line<'a> {
 pub(crate) fn parse(text: &[u8]) -> impl Iterator<Item = Line<'_>> {
     text.split(|&byte| byte == b'\n').flat_map(|line| {
         let line = line.split(|&byte| byte == b'#').next().unwrap_or_default().trim_ascii();
-        let include = line.strip_prefix(b"include").filter(|rest| rest.first().is_some_and(u8::is_ascii_whitespace));
+        let include =
+            line.strip_prefix(b"include").filter(|rest| rest.first().is_some_and(u8::is_ascii_whitespace));
         // One `include` may name several patterns; a folder is the whole line, and may end with `=type` (libc4).
         let patterns = include.into_iter().flat_map(words).map(Line::Include);
         let folder = line.split(|&byte| byte == b'=').next().unwrap_or_default().trim_ascii();

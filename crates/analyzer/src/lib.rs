@@ -1,5 +1,32 @@
 //! The closure of a Ruby: from roots and rules to files, each with its reasons, and findings.
+//!
+//! [`analyze`] takes a tree and a [`Request`] and gives a [`Closure`]. A *root* is a path that is wanted for its own sake;
+//! a *rule* says what a path needs besides, and why; a *reason* is such an answer, kept with the path that it brought in;
+//! a *finding* is a need that is not met, or a file that cannot be read.
+//!
+//! Invariants: the analysis is pure and total. It knows neither processes nor the network nor where the tree came from,
+//! runs nothing that it reads, gives the same answer with any number of threads, and reports every need that it cannot
+//! meet instead of leaving it out.
+
+mod closure;
 mod elf;
+mod engine;
+mod finding;
+#[cfg(test)]
+mod fixture;
 mod ld_so_conf;
+mod load;
+mod pattern;
 mod rbconfig;
+mod request;
+mod ruby;
+mod rules;
+mod scope;
+mod search;
 mod shebang;
+
+pub use closure::{Closure, Reason, Step};
+pub use elf::ElfError;
+pub use engine::analyze;
+pub use finding::{Finding, FindingKind};
+pub use request::{Drop, Request, Root};

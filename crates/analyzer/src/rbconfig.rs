@@ -101,7 +101,9 @@ fn assignment(line: &str) -> Option<(&str, &str)> {
 
 /// A text in double quotes; for the prefix, `(TOPDIR || DESTDIR + "/usr")`, where `top` is TOPDIR and DESTDIR is empty.
 fn evaluate(expression: &str, top: Option<&str>) -> Option<String> {
-    if let Some(fallback) = expression.strip_prefix("(TOPDIR || DESTDIR + ").and_then(|rest| rest.strip_suffix(')')) {
+    if let Some(fallback) =
+        expression.strip_prefix("(TOPDIR || DESTDIR + ").and_then(|rest| rest.strip_suffix(')'))
+    {
         return top.map(str::to_owned).or_else(|| unquote(fallback));
     }
     if expression == "DESTDIR" {
@@ -181,10 +183,9 @@ end
 
     #[test]
     fn the_prefix_follows_the_place_of_the_file() {
-        for (folder, wanted) in [
-            ("/opt/ruby/lib/x86_64-linux-gnu/ruby/3.3.0", "/opt/ruby"),
-            ("/elsewhere", "/usr"),
-        ] {
+        for (folder, wanted) in
+            [("/opt/ruby/lib/x86_64-linux-gnu/ruby/3.3.0", "/opt/ruby"), ("/elsewhere", "/usr")]
+        {
             let config = RbConfig::parse(MULTIARCH.as_bytes(), folder);
             assert_eq!(config.get("prefix").as_deref(), Some(wanted));
         }

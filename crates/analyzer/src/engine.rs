@@ -1,0 +1,320 @@
+//! The worklist: from the roots on, each generation of newly reached paths is put before every rule, in parallel, and
+//! what the rules answer is the next generation. Answers are taken in the order of the paths, so the number of threads
+//! makes no difference.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use rayon::prelude::*;
+use rootfs::{Kind, Resolved, RootPath, Tree};
+
+use crate::closure::{Closure, Reason};
+use crate::elf::{self, ElfError, Object};
+use crate::finding::{Finding, FindingKind};
+use crate::pattern::{self, BadPattern, Drops};
+use crate::request::{Request, Root};
+use crate::rules::RULES;
+use crate::scope::Scope;
+
+/// Visits of one generation that one thread takes at a time: most are over in less than a microsecond.
+const BATCH: usize = 64;
+
+/// How an ELF object comes to be loaded, which decides where its needs are looked for. Other files have [`Role::Own`].
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Role {
+    /// For itself: a program, or an object that some program may open.
+    Own,
+    /// Opened at run time by this program, whose libraries are loaded by then.
+    OpenedBy(RootPath),
+    /// Together with an object that needs it, whose visit has followed its needs already.
+    Needed,
+}
+
+/// One path, as the rules see it.
+pub(crate) struct Visit<'t> {
+    pub(crate) path: &'t RootPath,
+    pub(crate) kind: &'t Kind,
+    /// Whether this is a file that may be executed.
+    pub(crate) is_executable: bool,
+    pub(crate) role: &'t Role,
+    /// The ELF object that the file is, if it is one.
+    pub(crate) object: Option<Result<Object<'t>, ElfError>>,
+    /// Whether the path was visited in no other role before.
+    pub(crate) is_first: bool,
+}
+
+/// Whether something goes wrong without what is needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Strength {
+    /// It does: a finding where it is not there, or dropped.
+    Hard,
+    /// It is taken where it is there.
+    Soft,
+}
+
+/// A path that a rule, or the request, brings in.
+pub(crate) struct Reached {
+    path: RootPath,
+    role: Role,
+    reason: Reason,
+    /// A folder link that many needs pass: its first reason is enough.
+    is_on_the_way: bool,
+}
+
+/// What the rules say about one visit.
+pub(crate) struct Answer<'s> {
+    scope: &'s Scope<'s>,
+    reached: Vec<Reached>,
+    dropped: Vec<(RootPath, usize)>,
+    findings: Vec<Finding>,
+}
+
+impl Visit<'_> {
+    /// The object that the file is, where it is a whole one.
+    pub(crate) fn whole_object(&self) -> Option<&Object<'_>> {
+        self.object.as_ref()?.as_ref().ok()
+    }
+
+    /// The bytes of the library, where the file is one whose soname starts like this.
+    pub(crate) fn library(&self, soname: &[u8]) -> Option<&[u8]> {
+        match self.kind {
+            Kind::File(file) if self.whole_object()?.soname?.starts_with(soname) => Some(&file.content),
+            _ => None,
+        }
+    }
+}
+
+impl<'s> Answer<'s> {
+    fn new(scope: &'s Scope<'s>) -> Self {
+        Self { scope, reached: Vec::new(), dropped: Vec::new(), findings: Vec::new() }
+    }
+
+    /// Takes a path that is known to exist and to be real.
+    pub(crate) fn real(&mut self, path: RootPath, role: Role, reason: Reason, strength: Strength) {
+        let resolved = Resolved { path, links: Vec::new() };
+        self.resolved(resolved, role, reason, strength);
+    }
+
+    /// Takes a path with the links that lead to it, unless any of them is dropped.
+    pub(crate) fn resolved(&mut self, resolved: Resolved, role: Role, reason: Reason, strength: Strength) {
+        let Resolved { path, links } = resolved;
+        if self.is_taken(links.iter().chain([&path]), &reason, strength) {
+            return;
+        }
+        for link in links {
+            self.reach(link, Role::Own, reason.clone(), false);
+        }
+        self.reach(path, role, reason, false);
+    }
+
+    /// Takes the links to a folder that is searched.
+    pub(crate) fn on_the_way(&mut self, links: &[RootPath], reason: &Reason, strength: Strength) {
+        if !self.is_taken(links.iter(), reason, strength) {
+            for link in links {
+                self.reach(link.clone(), Role::Own, reason.clone(), true);
+            }
+        }
+    }
+
+    /// Takes what a path as a file writes it leads to.
+    pub(crate) fn text(&mut self, text: &[u8], reason: Reason, strength: Strength) {
+        match crate::search::resolve_text(self.scope.tree, text) {
+            Some(resolved) => self.resolved(resolved, Role::Own, reason, strength),
+            None if strength == Strength::Soft => {}
+            None => {
+                self.find(reason.from, FindingKind::NotFound { path: escaped(text), because: reason.because })
+            }
+        }
+    }
+
+    /// Takes what a path leads to, and everything below it where that is a folder.
+    pub(crate) fn below(&mut self, text: &[u8], reason: &Reason, strength: Strength) {
+        self.text(text, reason.clone(), strength);
+        let scope = self.scope;
+        if let Some(folder) = crate::search::resolve_text(scope.tree, text) {
+            for (path, _) in scope.tree.descendants(&folder.path) {
+                self.real(path.clone(), Role::Own, reason.clone(), Strength::Soft);
+            }
+        }
+    }
+
+    /// Reports something that is wrong.
+    pub(crate) fn find(&mut self, file: Option<RootPath>, kind: FindingKind) {
+        self.findings.push(Finding { file, kind });
+    }
+
+    fn reach(&mut self, path: RootPath, role: Role, reason: Reason, is_on_the_way: bool) {
+        if !path.is_root() {
+            self.reached.push(Reached { path, role, reason, is_on_the_way });
+        }
+    }
+
+    /// Whether the request drops any of the paths.
+    fn is_taken<'p>(
+        &mut self,
+        paths: impl Iterator<Item = &'p RootPath>,
+        reason: &Reason,
+        strength: Strength,
+    ) -> bool {
+        for path in paths {
+            if let Some(index) = self.scope.drops.taking(path) {
+                self.dropped.push((path.clone(), index));
+                if strength == Strength::Hard {
+                    let by = self.scope.drops.name(index).to_owned();
+                    let because = Arc::clone(&reason.because);
+                    self.find(reason.from.clone(), FindingKind::Dropped { path: path.clone(), by, because });
+                }
+                return true;
+            }
+        }
+        false
+    }
+}
+
+/// Says which paths of the tree the roots need, and why.
+///
+/// Pure: the same tree and the same request give the same closure, with any number of threads. Nothing that is read is
+/// run, loaded or linked.
+pub fn analyze(tree: &Tree, request: &Request) -> Closure {
+    let (drops, bad_patterns) = Drops::new(&request.drop);
+    let scope = Scope::new(tree, drops);
+    let mut work = Work::default();
+    let mut answers = vec![answer_request(&scope, &request.roots, bad_patterns)];
+    loop {
+        let generation = work.take(answers);
+        if generation.is_empty() {
+            return work.finish();
+        }
+        answers = generation.par_iter().with_min_len(BATCH).map(|next| next.answer(&scope)).collect();
+    }
+}
+
+fn answer_request<'s>(scope: &'s Scope<'s>, roots: &[Root], bad_patterns: Vec<BadPattern>) -> Answer<'s> {
+    let mut answer = Answer::new(scope);
+    for (pattern, problem) in bad_patterns {
+        answer.find(None, FindingKind::BadPattern { pattern, problem });
+    }
+    for Root { pattern, reason } in roots {
+        let paths = match pattern::expand(scope.tree, pattern) {
+            Ok(paths) => paths,
+            Err(problem) => {
+                answer.find(None, FindingKind::BadPattern { pattern: pattern.clone(), problem });
+                continue;
+            }
+        };
+        // A path that is written out must not be dropped; what a glob meets may be.
+        let strength = if pattern::is_glob(pattern) { Strength::Soft } else { Strength::Hard };
+        let reason = Reason { from: None, rule: "root", because: reason.as_str().into() };
+        let known = answer.reached.len() + answer.dropped.len();
+        for path in paths {
+            if scope.tree.resolve(&path).is_ok() {
+                answer.below(path.as_bytes(), &reason, strength);
+            } else if scope.tree.get(&path).is_some() {
+                answer.real(path, Role::Own, reason.clone(), strength);
+            }
+        }
+        if answer.reached.len() + answer.dropped.len() == known {
+            answer.find(None, FindingKind::RootNotFound { pattern: pattern.clone() });
+        }
+    }
+    answer
+}
+
+/// A path that was reached in a role for the first time.
+struct Next {
+    path: RootPath,
+    role: Role,
+    is_first: bool,
+}
+
+impl Next {
+    fn answer<'s>(&self, scope: &'s Scope<'s>) -> Answer<'s> {
+        let mut answer = Answer::new(scope);
+        let Some(entry) = scope.tree.get(&self.path) else { return answer };
+        let object = match &entry.kind {
+            Kind::File(file) if elf::is_elf(&file.content) => Some(Object::parse(&file.content)),
+            _ => None,
+        };
+        let visit = Visit {
+            path: &self.path,
+            kind: &entry.kind,
+            is_executable: entry.metadata.mode & 0o111 != 0,
+            role: &self.role,
+            object,
+            is_first: self.is_first,
+        };
+        for rule in RULES {
+            rule.apply(scope, &visit, &mut answer);
+        }
+        answer
+    }
+}
+
+#[derive(Default)]
+struct Work {
+    entries: HashMap<RootPath, Vec<Reason>>,
+    visited: HashSet<(RootPath, Role)>,
+    dropped: BTreeMap<RootPath, usize>,
+    findings: Vec<Finding>,
+}
+
+impl Work {
+    /// Notes the answers, and gives back what they reached for the first time.
+    fn take(&mut self, answers: Vec<Answer<'_>>) -> Vec<Next> {
+        let mut generation = Vec::new();
+        for answer in answers {
+            self.dropped.extend(answer.dropped);
+            self.findings.extend(answer.findings);
+            for Reached { path, role, reason, is_on_the_way } in answer.reached {
+                let reasons = self.entries.entry(path.clone()).or_default();
+                let is_first = reasons.is_empty();
+                if is_first || !is_on_the_way {
+                    reasons.push(reason);
+                }
+                if self.visited.insert((path.clone(), role.clone())) {
+                    generation.push(Next { path, role, is_first });
+                }
+            }
+        }
+        generation.sort_unstable_by(|a, b| (&a.path, &a.role).cmp(&(&b.path, &b.role)));
+        generation
+    }
+
+    fn finish(mut self) -> Closure {
+        let mut entries: Vec<_> = self.entries.into_iter().collect();
+        entries.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        for (_, reasons) in &mut entries {
+            reasons.sort_unstable();
+            reasons.dedup();
+        }
+        let mut entries = entries.into_iter().collect();
+        add_folders(&mut entries);
+        self.findings.sort_unstable();
+        self.findings.dedup();
+        Closure { entries, dropped: self.dropped, findings: self.findings }
+    }
+}
+
+/// Adds the folders above the entries, each for the first entry that it holds.
+fn add_folders(entries: &mut BTreeMap<RootPath, Vec<Reason>>) {
+    let mut folders: BTreeMap<RootPath, RootPath> = BTreeMap::new();
+    for path in entries.keys() {
+        let mut child = path.clone();
+        while let Some(folder) = child.parent() {
+            if folder.is_root() || entries.contains_key(&folder) || folders.contains_key(&folder) {
+                break;
+            }
+            folders.insert(folder.clone(), child);
+            child = folder;
+        }
+    }
+    for (folder, child) in folders {
+        let reason = Reason { from: Some(child), rule: "folder", because: "folder".into() };
+        entries.insert(folder, vec![reason]);
+    }
+}
+
+/// The text of bytes for a finding, without loss.
+pub(crate) fn escaped(text: &[u8]) -> String {
+    rootfs::Escaped::from(text).to_string()
+}

@@ -1,0 +1,166 @@
+//! What is wrong with a tree: needs that are not met, and files that cannot be read. A finding has a key that stays the
+//! same from one version of a package to the next, so that a configuration can accept it by name.
+
+use std::fmt;
+use std::sync::Arc;
+
+use rootfs::RootPath;
+
+use crate::elf::ElfError;
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Finding {
+    /// The file that needs something, or is damaged itself; `None` where the request asks for something.
+    pub file: Option<RootPath>,
+    /// What is wrong.
+    pub kind: FindingKind,
+}
+
+/// What is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FindingKind {
+    /// A pattern of the request is no glob.
+    BadPattern {
+        /// The pattern.
+        pattern: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// Nothing in the tree matches a root of the request.
+    RootNotFound {
+        /// The pattern of the root.
+        pattern: String,
+    },
+    /// The file is an ELF object, but cut or malformed.
+    Damaged(ElfError),
+    /// No folder that the loader searches has the library.
+    LibraryNotFound {
+        /// The name of the library.
+        name: String,
+        /// A file of that name for another architecture, which the loader passes over.
+        other_architecture: Option<RootPath>,
+    },
+    /// The file that the loader comes to first is none that it can load.
+    LibraryUnusable {
+        /// The name of the library.
+        name: String,
+        /// The file.
+        candidate: RootPath,
+    },
+    /// A program is in none of the folders of the search path.
+    ProgramNotFound {
+        /// The name of the program.
+        name: String,
+    },
+    /// A path that is needed leads nowhere.
+    NotFound {
+        /// The path as written.
+        path: String,
+        /// What it is for the file.
+        because: Arc<str>,
+    },
+    /// Something is needed that the request drops.
+    Dropped {
+        /// The path that is dropped.
+        path: RootPath,
+        /// The name of the [`Drop`](crate::Drop) that takes it.
+        by: String,
+        /// What it is for the file.
+        because: Arc<str>,
+    },
+}
+
+impl Finding {
+    /// The finding as one word to accept it by: its kind, the file, and what the file needs, with colons between them.
+    pub fn key(&self) -> String {
+        let (kind, needed) = match &self.kind {
+            FindingKind::BadPattern { pattern, .. } => ("bad-pattern", pattern.clone()),
+            FindingKind::RootNotFound { pattern } => ("root-not-found", pattern.clone()),
+            FindingKind::Damaged(_) => ("damaged", String::new()),
+            FindingKind::LibraryNotFound { name, .. } => ("library-not-found", name.clone()),
+            FindingKind::LibraryUnusable { name, .. } => ("library-unusable", name.clone()),
+            FindingKind::ProgramNotFound { name } => ("program-not-found", name.clone()),
+            FindingKind::NotFound { path, .. } => ("not-found", path.clone()),
+            FindingKind::Dropped { path, .. } => ("dropped", path.to_string()),
+        };
+        let file = self.file.as_ref().map(RootPath::to_string);
+        let parts = [Some(kind.to_owned()), file, Some(needed)];
+        parts.into_iter().flatten().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(":")
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(file) = &self.file {
+            write!(out, "{file}: ")?;
+        }
+        self.kind.fmt(out)
+    }
+}
+
+impl fmt::Display for FindingKind {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BadPattern { pattern, problem } => write!(out, "`{pattern}` is no pattern: {problem}"),
+            Self::RootNotFound { pattern } => write!(out, "nothing matches the root `{pattern}`"),
+            Self::Damaged(error) => write!(out, "damaged ELF object: {error}"),
+            Self::LibraryNotFound { name, other_architecture: None } => {
+                write!(out, "cannot find the library {name}")
+            }
+            Self::LibraryNotFound { name, other_architecture: Some(candidate) } => {
+                write!(out, "cannot find the library {name} ({candidate} is for another architecture)")
+            }
+            Self::LibraryUnusable { name, candidate } => {
+                write!(out, "cannot load the library {name}: {candidate} comes first and is no shared object")
+            }
+            Self::ProgramNotFound { name } => write!(out, "cannot find the program {name}"),
+            Self::NotFound { path, because } => write!(out, "cannot find {path}, its {because}"),
+            Self::Dropped { path, by, because } => {
+                write!(out, "needs {path} ({because}), which `{by}` drops")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_and_texts() {
+        let file = || Some(RootPath::parse("/usr/lib/a.so").unwrap());
+        let other = RootPath::parse("/lib/libb.so.1").unwrap();
+        let name = || "libb.so.1".to_owned();
+        for (file, kind, key, text) in [
+            (
+                file(),
+                FindingKind::LibraryNotFound { name: name(), other_architecture: Some(other.clone()) },
+                "library-not-found:/usr/lib/a.so:libb.so.1",
+                "/usr/lib/a.so: cannot find the library libb.so.1 (/lib/libb.so.1 is for another architecture)",
+            ),
+            (
+                file(),
+                FindingKind::Damaged(ElfError::Segment),
+                "damaged:/usr/lib/a.so",
+                "/usr/lib/a.so: damaged ELF object: a segment reaches past the end of the file",
+            ),
+            (
+                None,
+                FindingKind::RootNotFound { pattern: "/usr/bin/ruby".into() },
+                "root-not-found:/usr/bin/ruby",
+                "nothing matches the root `/usr/bin/ruby`",
+            ),
+            (
+                file(),
+                FindingKind::Dropped { path: other, by: "docs".into(), because: "link target".into() },
+                "dropped:/usr/lib/a.so:/lib/libb.so.1",
+                "/usr/lib/a.so: needs /lib/libb.so.1 (link target), which `docs` drops",
+            ),
+        ] {
+            let finding = Finding { file, kind };
+            assert_eq!(finding.key(), key);
+            assert_eq!(finding.to_string(), text);
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! What glibc opens by name: `libgcc_s` to end a thread, modules of its name service, data in `/etc`, and the locale that
+//! images set (`C.UTF-8`). Modules of `iconv` (gconv) come only where a root asks for them: Ruby has its own.
+
+use super::Rule;
+use crate::engine::{Answer, Role, Strength, Visit};
+use crate::finding::FindingKind;
+use crate::scope::Scope;
+use crate::search::Defaults;
+
+/// Databases that the functions of netdb.h, pwd.h and grp.h read (nsswitch.conf(5)), with their settings.
+const DATA: [&str; 9] = [
+    "/etc/nsswitch.conf",
+    "/etc/passwd",
+    "/etc/group",
+    "/etc/hosts",
+    "/etc/host.conf",
+    "/etc/gai.conf",
+    "/etc/services",
+    "/etc/protocols",
+    "/etc/networks",
+];
+
+/// Where the locale lies, the newer name first: Debian calls it `C.UTF-8` up to glibc 2.34.
+const UTF8_LOCALES: [&str; 2] = ["/usr/lib/locale/C.utf8", "/usr/lib/locale/C.UTF-8"];
+
+/// From here on the name service modules `files` and `dns` are part of libc (its NEWS for 2.34).
+const NAME_SERVICE_INSIDE: (u32, u32) = (2, 34);
+
+pub(super) struct Glibc;
+
+impl Rule for Glibc {
+    fn name(&self) -> &'static str {
+        "glibc"
+    }
+
+    fn apply(&self, scope: &Scope<'_>, visit: &Visit<'_>, answer: &mut Answer<'_>) {
+        if !visit.is_first {
+            return;
+        }
+        if let Some(bytes) = visit.library(b"libc.so.") {
+            self.libraries(scope, visit, bytes, answer);
+            self.locale(scope, visit, answer);
+            for path in DATA {
+                answer.text(path.as_bytes(), self.reason(visit, "database"), Strength::Soft);
+            }
+        }
+    }
+}
+
+impl Glibc {
+    fn libraries(&self, scope: &Scope<'_>, visit: &Visit<'_>, bytes: &[u8], answer: &mut Answer<'_>) {
+        let names = |name: &[u8]| memchr::memmem::find(bytes, name).is_some();
+        if names(b"libgcc_s.so.1\0") {
+            self.library(scope, visit, "libgcc_s.so.1", "unwinder of ended threads", Strength::Hard, answer);
+        }
+        if names(b"libidn2.so.0\0") {
+            self.library(
+                scope,
+                visit,
+                "libidn2.so.0",
+                "internationalized host names",
+                Strength::Soft,
+                answer,
+            );
+        }
+        if version(bytes).is_some_and(|version| version < NAME_SERVICE_INSIDE) {
+            for name in ["libnss_files.so.2", "libnss_dns.so.2", "libresolv.so.2"] {
+                self.library(scope, visit, name, "name service", Strength::Hard, answer);
+            }
+        }
+    }
+
+    fn library(
+        &self,
+        scope: &Scope<'_>,
+        visit: &Visit<'_>,
+        name: &str,
+        because: &str,
+        strength: Strength,
+        answer: &mut Answer<'_>,
+    ) {
+        let Some(object) = visit.whole_object() else { return };
+        let reason = self.reason(visit, format!("{because} ({name})"));
+        match scope.search.find(object.identity.abi, name.as_bytes(), &[], Defaults::Searched) {
+            Ok(place) => {
+                if let Some(folder) = &place.folder {
+                    answer.on_the_way(&folder.links, &reason, strength);
+                }
+                answer.resolved(place.file.clone(), Role::Own, reason, strength);
+            }
+            Err(_) if strength == Strength::Soft => {}
+            Err(_) => {
+                let kind = FindingKind::LibraryNotFound { name: name.to_owned(), other_architecture: None };
+                answer.find(reason.from, kind);
+            }
+        }
+    }
+
+    /// Without the locale, Ruby under `LANG=C.UTF-8` takes every text for US-ASCII, and says nothing.
+    fn locale(&self, scope: &Scope<'_>, visit: &Visit<'_>, answer: &mut Answer<'_>) {
+        let is_there = |path: &&str| crate::search::resolve_text(scope.tree, path.as_bytes()).is_some();
+        let path = UTF8_LOCALES.into_iter().find(is_there).unwrap_or(UTF8_LOCALES[0]);
+        answer.below(path.as_bytes(), &self.reason(visit, "locale C.UTF-8"), scope.strength_for_ruby());
+    }
+}
+
+/// The version in `GNU C Library (...) stable release version 2.31.`
+fn version(bytes: &[u8]) -> Option<(u32, u32)> {
+    const BEFORE: &[u8] = b" release version ";
+    let start = memchr::memmem::find(bytes, BEFORE)? + BEFORE.len();
+    let text = &bytes[start..bytes.len().min(start + 16)];
+    let mut numbers = text
+        .split(|byte| !byte.is_ascii_digit())
+        .map(|number| std::str::from_utf8(number).ok()?.parse().ok());
+    Some((numbers.next()??, numbers.next()??))
+}

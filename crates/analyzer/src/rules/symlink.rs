@@ -1,0 +1,78 @@
+//! A link needs what it leads to, and the links on the way there.
+
+use rootfs::Kind;
+
+use super::Rule;
+use crate::engine::{Answer, Role, Strength, Visit, escaped};
+use crate::finding::FindingKind;
+use crate::scope::Scope;
+
+pub(super) struct Symlink;
+
+impl Rule for Symlink {
+    fn name(&self) -> &'static str {
+        "symlink"
+    }
+
+    fn apply(&self, scope: &Scope<'_>, visit: &Visit<'_>, answer: &mut Answer<'_>) {
+        let Kind::Symlink(target) = visit.kind else { return };
+        if !visit.is_first {
+            return;
+        }
+        let reason = self.reason(visit, "link target");
+        match scope.tree.resolve(visit.path) {
+            Ok(mut resolved) => {
+                resolved.links.retain(|link| link != visit.path);
+                answer.resolved(resolved, Role::Own, reason, Strength::Hard);
+            }
+            Err(_) => answer
+                .find(reason.from, FindingKind::NotFound { path: escaped(target), because: reason.because }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::fixture::{closure_of, tree};
+
+    #[test]
+    fn a_link_brings_its_target_and_the_links_between() {
+        let tree = tree(&[
+            ("/a", "-> dir/b"),
+            ("/dir", "-> real"),
+            ("/real/b", "-> ../c"),
+            ("/c", ""),
+            ("/other", ""),
+        ]);
+        assert_eq!(
+            closure_of(&tree, &["/a"]),
+            [
+                "/a: root: wanted",
+                "/c: root: wanted",
+                "/c: link target of /a",
+                "/c: link target of /real/b",
+                "/dir: root: wanted",
+                "/dir: link target of /a",
+                "/real: link target of /dir",
+                "/real/b: root: wanted",
+                "/real/b: link target of /a",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_link_to_nothing_is_a_finding() {
+        for target in ["none", "/none", "a", "file/below"] {
+            let tree = tree(&[("/a/a", format!("-> {target}").as_str()), ("/a/file", "")]);
+            assert_eq!(
+                closure_of(&tree, &["/a/*"]),
+                [
+                    "/a: folder of /a/a",
+                    "/a/a: root: wanted",
+                    "/a/file: root: wanted",
+                    &format!("! /a/a: cannot find {target}, its link target"),
+                ]
+            );
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! Line editors read descriptions of terminals (terminfo(5)), and Ruby's reline opens a curses library by its
+//! unversioned name, where there is one.
+
+use rootfs::Kind;
+
+use super::Rule;
+use crate::elf::Identity;
+use crate::engine::{Answer, Role, Strength, Visit};
+use crate::scope::Scope;
+use crate::search::Defaults;
+
+/// Where Debian's ncurses looks, in its order.
+const DESCRIPTIONS: [&str; 3] = ["/etc/terminfo", "/lib/terminfo", "/usr/share/terminfo"];
+
+/// What `Reline::Terminfo` tries, in its order: the first that opens is taken.
+const CURSES: [&[u8]; 4] = [b"libncursesw.so", b"libcursesw.so", b"libncurses.so", b"libcurses.so"];
+
+pub(super) struct Terminal;
+
+impl Rule for Terminal {
+    fn name(&self) -> &'static str {
+        "terminal"
+    }
+
+    fn apply(&self, scope: &Scope<'_>, visit: &Visit<'_>, answer: &mut Answer<'_>) {
+        if !visit.is_first {
+            return;
+        }
+        if visit.library(b"libtinfo").is_some() || visit.library(b"libncurses").is_some() {
+            for path in DESCRIPTIONS {
+                answer.below(path.as_bytes(), &self.reason(visit, "terminal descriptions"), Strength::Soft);
+            }
+        }
+        if visit.path.as_bytes().ends_with(b"/reline/terminfo.rb") {
+            self.curses(scope, visit, answer);
+        }
+    }
+}
+
+impl Terminal {
+    fn curses(&self, scope: &Scope<'_>, visit: &Visit<'_>, answer: &mut Answer<'_>) {
+        let is_own = |folder: &crate::ruby::LibraryFolder| visit.path.starts_with(&folder.path);
+        let Some(ruby) = scope.rubies.iter().find(|ruby| ruby.folders.iter().any(is_own)) else { return };
+        let Some(program) = &ruby.program else { return };
+        let Some(Kind::File(file)) = scope.tree.get(program).map(|entry| &entry.kind) else { return };
+        let Ok(Identity { abi, .. }) = Identity::read(&file.content) else { return };
+        let find = |name: &&[u8]| scope.search.find(abi, name, &[], Defaults::Searched).ok();
+        if let Some(place) = CURSES.iter().find_map(find) {
+            let reason = self.reason(visit, "curses library");
+            answer.resolved(place.file.clone(), Role::OpenedBy(program.clone()), reason, Strength::Soft);
+        }
+    }
+}

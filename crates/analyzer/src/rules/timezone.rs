@@ -1,0 +1,24 @@
+//! The C library reads time zones by name, and the local one from `/etc` (tzset(3)). With `TZ` set to a zone that is not
+//! there, every time is in UTC, and nothing says so.
+
+use super::Rule;
+use crate::engine::{Answer, Strength, Visit};
+use crate::scope::Scope;
+
+pub(super) struct TimeZone;
+
+impl Rule for TimeZone {
+    fn name(&self) -> &'static str {
+        "timezone"
+    }
+
+    fn apply(&self, scope: &Scope<'_>, visit: &Visit<'_>, answer: &mut Answer<'_>) {
+        if visit.is_first && visit.library(b"libc.so.").is_some() {
+            let zones = self.reason(visit, "time zones");
+            answer.below(b"/usr/share/zoneinfo", &zones, scope.strength_for_ruby());
+            for path in ["/etc/localtime", "/etc/timezone"] {
+                answer.text(path.as_bytes(), self.reason(visit, "local time zone"), Strength::Soft);
+            }
+        }
+    }
+}
