@@ -20,7 +20,9 @@ fn with_image(test: impl FnOnce(&Image, &Path)) {
 }
 
 fn listing(folder: &Path) -> String {
-    files(folder).iter().map(|(name, bytes)| format!("{name} {} bytes\n", bytes.len())).collect()
+    let lines: Vec<String> =
+        files(folder).iter().map(|(name, bytes)| format!("{name} {} bytes", bytes.len())).collect();
+    lines.join("\n")
 }
 
 #[test]
@@ -56,8 +58,8 @@ fn a_docker_archive_has_tars_and_a_manifest() {
             if path.name() == b"manifest.json" {
                 lines.push(String::from_utf8(file.content.to_vec()).unwrap());
             } else {
-                let named = path.name().split(|byte| *byte == b'.').next().unwrap();
-                assert_eq!(Digest::of(&file.content).hex().as_bytes(), named);
+                let stem = path.name().split(|byte| *byte == b'.').next().unwrap();
+                assert_eq!(Digest::of(&file.content).hex().as_bytes(), stem);
             }
         }
         insta::assert_snapshot!(lines.join("\n"), @r#"

@@ -6,6 +6,11 @@ use oci::{Fault, Layout, LayoutError, UnpackError};
 
 use crate::fixture::{base, image, put, reference, ruby};
 
+/// What is done, how, and whether the fault is the one it should give.
+type Case<Change> = (&'static str, Change, IsExpected);
+type IsExpected = fn(&Fault) -> bool;
+type Damage = fn(&Layout, &Path);
+
 /// A layout with one image, `change`d, and the error of reading all of that image.
 fn error_after(change: impl FnOnce(&Layout, &Path)) -> LayoutError {
     let folder = tempfile::tempdir().unwrap();
@@ -31,8 +36,7 @@ fn edit(path: &Path, from: &str, to: &str) {
 
 #[test]
 fn each_damage_has_its_error() {
-    type Change = fn(&Layout, &Path);
-    let cases: [(&str, Change, fn(&Fault) -> bool); 14] = [
+    let cases: [Case<Damage>; 14] = [
         (
             "no marker",
             |_, at| fs_err::remove_file(at.join("oci-layout")).unwrap(),
@@ -155,8 +159,7 @@ fn put_changed(layout: &Layout, layers: &[oci::Packed], change: impl Fn(String) 
 fn documents_that_contradict_one_another_are_told() {
     let diff_id = || base().layer.diff_id.to_string();
     let other = || ruby("3.3.8").layer.diff_id.to_string();
-    type Change<'a> = &'a dyn Fn(String) -> String;
-    let cases: [(&str, Change<'_>, fn(&Fault) -> bool); 4] = [
+    let cases: [Case<&dyn Fn(String) -> String>; 4] = [
         (
             "one tar too many",
             &|text| {
