@@ -1,0 +1,286 @@
+//! The table of sizes, in Markdown.
+//!
+//! Our images come first, in the matrix's order, then those of others in the order of their data file, each with a
+//! number that stands for its source below the table. Columns are padded, so that it reads well as text too.
+
+use std::fmt::Write;
+
+use schema::run::{ImageRecord, RunRecord};
+
+use crate::published::{Megabytes, Published};
+
+const COLUMNS: [&str; 8] =
+    ["Image", "Architecture", "Ruby", "On disk", "To pull", "Files", "Packages", "Checks passed"];
+
+/// The first columns are words, the rest are numbers and stand at the right.
+const WORDS: usize = 3;
+
+/// What is not known.
+const UNKNOWN: &str = "-";
+
+type Row = [String; COLUMNS.len()];
+
+/// The sizes of the images of a run beside published ones, in Markdown, with the explanations that belong to it.
+pub fn table(run: &RunRecord, published: &[Published]) -> String {
+    let sources = sources(published);
+    let mut rows = vec![COLUMNS.map(str::to_owned)];
+    rows.extend(run.images.iter().map(our_row));
+    rows.extend(published.iter().map(|image| their_row(image, &sources)));
+    let mut text = align(&rows);
+    text.push_str(
+        "\nMB are 10^6 bytes. On disk: the files of the unpacked image. To pull: the compressed layers and the \
+         configuration.",
+    );
+    if !run.images.is_empty() && run.images.iter().all(|image| image.release) {
+        text.push_str(" Compressed with `--release`.");
+    }
+    text.push('\n');
+    if !sources.is_empty() {
+        text.push_str("Sizes of others are as published, not measured here:");
+        for (number, (source, date)) in (1..).zip(&sources) {
+            let end = if number == sources.len() { "." } else { ";" };
+            write!(text, "\n<sup>{number}</sup> {source}, {date}{end}")
+                .expect("writing to a text never fails");
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// Every source with its date, once, in order.
+fn sources(published: &[Published]) -> Vec<(&str, &str)> {
+    let mut sources = Vec::new();
+    for image in published {
+        let source = (image.source.as_str(), image.date.as_str());
+        if !sources.contains(&source) {
+            sources.push(source);
+        }
+    }
+    sources
+}
+
+fn our_row(image: &ImageRecord) -> Row {
+    let checks = match image.checks.len() {
+        0 => "not run".to_owned(),
+        all => format!("{} of {all}", image.checks_passed()),
+    };
+    [
+        format!("**{}**", cell(&image.name)),
+        image.architecture.to_string(),
+        cell(&image.ruby),
+        megabytes(image.disk),
+        megabytes(image.pull),
+        image.files.to_string(),
+        image.packages.len().to_string(),
+        checks,
+    ]
+}
+
+fn their_row(image: &Published, sources: &[(&str, &str)]) -> Row {
+    let size =
+        |size: Option<Megabytes>| size.map_or_else(|| UNKNOWN.to_owned(), |size| megabytes(size.bytes()));
+    let source = sources.iter().position(|source| *source == (&image.source, &image.date));
+    let number = source.map_or_else(String::new, |place| format!(" <sup>{}</sup>", place + 1));
+    [
+        format!("{}{number}", cell(&image.image)),
+        image.architecture.to_string(),
+        cell(&image.ruby),
+        size(image.disk),
+        size(image.pull),
+        UNKNOWN.to_owned(),
+        UNKNOWN.to_owned(),
+        UNKNOWN.to_owned(),
+    ]
+}
+
+/// Bytes as megabytes with one decimal, rounded half up.
+fn megabytes(bytes: u64) -> String {
+    let tenths = bytes / 100_000 + u64::from(bytes % 100_000 >= 50_000);
+    format!("{}.{} MB", tenths / 10, tenths % 10)
+}
+
+/// Text that does not end its cell.
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|").replace(['\n', '\r'], " ")
+}
+
+/// The rows as lines, the first as the head.
+fn align(rows: &[Row]) -> String {
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
+    let widths: [usize; COLUMNS.len()] = std::array::from_fn(width);
+    let mut text = String::new();
+    for (number, row) in rows.iter().enumerate() {
+        for (column, (cell, width)) in row.iter().zip(widths).enumerate() {
+            let cell =
+                if column < WORDS { format!("| {cell:width$} ") } else { format!("| {cell:>width$} ") };
+            text.push_str(&cell);
+        }
+        text.push_str("|\n");
+        if number == 0 {
+            for (column, width) in widths.into_iter().enumerate() {
+                let end = if column < WORDS { "-" } else { ":" };
+                text.extend(["|", &"-".repeat(width + 1), end]);
+            }
+            text.push_str("|\n");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use schema::run::{CheckOutcome, CheckRecord, PackageRecord, VERSION};
+    use schema::{Architecture, Digest};
+
+    use super::*;
+
+    fn image(name: &str, checks: &[bool]) -> ImageRecord {
+        let failed = || CheckOutcome::Failed {
+            message: "expected 3".to_owned(),
+            output: String::new(),
+            errors: String::new(),
+        };
+        let package =
+            |name: &str| PackageRecord { name: name.to_owned(), version: "1".to_owned(), files: 1, disk: 1 };
+        ImageRecord {
+            name: name.to_owned(),
+            references: vec![name.to_owned()],
+            ruby: "3.3.8".to_owned(),
+            distro: "trixie".to_owned(),
+            architecture: Architecture::Amd64,
+            release: false,
+            manifest: Digest::of(b"manifest"),
+            disk: 35_749_999,
+            pull: 11_750_000,
+            files: 3657,
+            layers: Vec::new(),
+            packages: vec![package("libc6"), package("libruby3.3")],
+            dropped: Vec::new(),
+            accepted: Vec::new(),
+            checks: checks
+                .iter()
+                .map(|passed| CheckRecord {
+                    name: "ruby -v".to_owned(),
+                    proves: "it starts".to_owned(),
+                    outcome: if *passed { CheckOutcome::Passed } else { failed() },
+                    milliseconds: 9,
+                })
+                .collect(),
+        }
+    }
+
+    fn published() -> Vec<Published> {
+        let text = r#"
+            [[images]]
+            image = "ruby:3.4-alpine3.24"
+            ruby = "3.4"
+            architecture = "amd64"
+            disk = 77.0
+            pull = 43.1
+            source = "[records](https://example.org)"
+            date = "2026-09"
+
+            [[images]]
+            image = "ruby:3.4|odd"
+            ruby = "3.4"
+            architecture = "arm64"
+            pull = 421
+            source = "[records](https://example.org)"
+            date = "2026-09"
+
+            [[images]]
+            image = "distroless-ruby"
+            ruby = "2.7.0"
+            architecture = "amd64"
+            disk = 59.4
+            source = "an article"
+            date = "2020"
+        "#;
+        Published::parse("published.toml", text).unwrap()
+    }
+
+    #[test]
+    fn images_of_a_run_beside_published_ones() {
+        let images = vec![
+            image("ruby:3.3-trixie", &[true, true]),
+            ImageRecord { architecture: Architecture::Arm64, ..image("ruby:3.3-trixie", &[true, false]) },
+            ImageRecord { disk: 1_234_567_890, pull: 0, ..image("ruby:3.1-bookworm", &[]) },
+        ];
+        insta::assert_snapshot!(table(&RunRecord { version: VERSION, images }, &published()), @r"
+        | Image                            | Architecture | Ruby  |   On disk |  To pull | Files | Packages | Checks passed |
+        |----------------------------------|--------------|-------|----------:|---------:|------:|---------:|--------------:|
+        | **ruby:3.3-trixie**              | amd64        | 3.3.8 |   35.7 MB |  11.8 MB |  3657 |        2 |        2 of 2 |
+        | **ruby:3.3-trixie**              | arm64        | 3.3.8 |   35.7 MB |  11.8 MB |  3657 |        2 |        1 of 2 |
+        | **ruby:3.1-bookworm**            | amd64        | 3.3.8 | 1234.6 MB |   0.0 MB |  3657 |        2 |       not run |
+        | ruby:3.4-alpine3.24 <sup>1</sup> | amd64        | 3.4   |   77.0 MB |  43.1 MB |     - |        - |             - |
+        | ruby:3.4\|odd <sup>1</sup>       | arm64        | 3.4   |         - | 421.0 MB |     - |        - |             - |
+        | distroless-ruby <sup>2</sup>     | amd64        | 2.7.0 |   59.4 MB |        - |     - |        - |             - |
+
+        MB are 10^6 bytes. On disk: the files of the unpacked image. To pull: the compressed layers and the configuration.
+        Sizes of others are as published, not measured here:
+        <sup>1</sup> [records](https://example.org), 2026-09;
+        <sup>2</sup> an article, 2020.
+        ");
+    }
+
+    #[test]
+    fn a_release_alone() {
+        let images = vec![ImageRecord { release: true, ..image("ruby:3.3-trixie", &[true]) }];
+        insta::assert_snapshot!(table(&RunRecord { version: VERSION, images }, &[]), @r"
+        | Image               | Architecture | Ruby  | On disk | To pull | Files | Packages | Checks passed |
+        |---------------------|--------------|-------|--------:|--------:|------:|---------:|--------------:|
+        | **ruby:3.3-trixie** | amd64        | 3.3.8 | 35.7 MB | 11.8 MB |  3657 |        2 |        1 of 1 |
+
+        MB are 10^6 bytes. On disk: the files of the unpacked image. To pull: the compressed layers and the configuration. Compressed with `--release`.
+        ");
+    }
+
+    #[test]
+    fn a_run_of_nothing() {
+        insta::assert_snapshot!(table(&RunRecord { version: VERSION, images: Vec::new() }, &[]), @r"
+        | Image | Architecture | Ruby | On disk | To pull | Files | Packages | Checks passed |
+        |-------|--------------|------|--------:|--------:|------:|---------:|--------------:|
+
+        MB are 10^6 bytes. On disk: the files of the unpacked image. To pull: the compressed layers and the configuration.
+        ");
+    }
+
+    #[test]
+    fn megabytes_are_rounded_to_a_tenth() {
+        for (bytes, text) in [
+            (0, "0.0 MB"),
+            (49_999, "0.0 MB"),
+            (50_000, "0.1 MB"),
+            (949_999, "0.9 MB"),
+            (950_000, "1.0 MB"),
+            (37_959_680, "38.0 MB"),
+            (u64::MAX, "18446744073709.6 MB"),
+        ] {
+            assert_eq!(megabytes(bytes), text, "{bytes}");
+        }
+    }
+
+    /// The data file that is part of the project.
+    #[test]
+    fn the_published_sizes_are_readable() {
+        let text = include_str!("../../../images/ruby/published.toml");
+        let images = Published::parse("published.toml", text).unwrap();
+        insta::assert_snapshot!(table(&RunRecord { version: VERSION, images: Vec::new() }, &images), @r"
+        | Image                                         | Architecture | Ruby  |   On disk |  To pull | Files | Packages | Checks passed |
+        |-----------------------------------------------|--------------|-------|----------:|---------:|------:|---------:|--------------:|
+        | ruby:3.4-alpine3.24 <sup>1</sup>              | amd64        | 3.4   |   77.0 MB |  43.1 MB |     - |        - |             - |
+        | ruby:3.4-slim-trixie <sup>1</sup>             | amd64        | 3.4   |  157.0 MB |  69.9 MB |     - |        - |             - |
+        | ruby:3.4-trixie <sup>1</sup>                  | amd64        | 3.4   | 1100.0 MB | 421.0 MB |     - |        - |             - |
+        | ruby:2.7.0-alpine <sup>2</sup>                | amd64        | 2.7.0 |   51.4 MB |        - |     - |        - |             - |
+        | distroless-ruby (of the article) <sup>2</sup> | amd64        | 2.7.0 |   59.4 MB |        - |     - |        - |             - |
+        | ruby:2.7.0-slim-buster <sup>2</sup>           | amd64        | 2.7.0 |  149.0 MB |        - |     - |        - |             - |
+        | rubylang/ruby:2.7.0-bionic <sup>2</sup>       | amd64        | 2.7.0 |  359.0 MB |        - |     - |        - |             - |
+        | ruby:2.7.0-buster <sup>2</sup>                | amd64        | 2.7.0 |  842.0 MB |        - |     - |        - |             - |
+
+        MB are 10^6 bytes. On disk: the files of the unpacked image. To pull: the compressed layers and the configuration.
+        Sizes of others are as published, not measured here:
+        <sup>1</sup> [records of the official images](https://github.com/docker-library/repo-info/tree/master/repos/ruby), August and September 2026;
+        <sup>2</sup> the article on a distroless Ruby that this project began with, 2020.
+        ");
+    }
+}
