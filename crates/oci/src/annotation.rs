@@ -12,11 +12,7 @@ pub const DESCRIPTION: &str = "org.opencontainers.image.description";
 pub const SOURCE: &str = "org.opencontainers.image.source";
 /// The version of what is packaged.
 pub const VERSION: &str = "org.opencontainers.image.version";
-/// The revision of the source.
-pub const REVISION: &str = "org.opencontainers.image.revision";
 /// The licences of what is in it, as an SPDX expression.
 pub const LICENSES: &str = "org.opencontainers.image.licenses";
 /// Who distributes it.
 pub const VENDOR: &str = "org.opencontainers.image.vendor";
-/// The name of the image it is based on.
-pub const BASE_NAME: &str = "org.opencontainers.image.base.name";

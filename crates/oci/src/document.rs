@@ -282,6 +282,8 @@ fn null_is_absent<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::annotation;
 
@@ -497,5 +499,39 @@ mod tests {
         }
         let rootless = br#"{"architecture":"amd64","os":"linux","rootfs":{"diff_ids":[],"type":"tarfs"}}"#;
         assert!(parse::<ImageConfig>(rootless).is_err());
+    }
+
+    #[test]
+    fn a_document_cut_anywhere_is_an_error() {
+        let (index, manifest, config) = every_field();
+        for bytes in [canonical(&index), canonical(&manifest), canonical(&config)] {
+            for length in 0..bytes.len() {
+                let cut = &bytes[..length];
+                assert!(parse::<Index>(cut).is_err() && parse::<Manifest>(cut).is_err(), "cut at {length}");
+                assert!(parse::<ImageConfig>(cut).is_err(), "cut at {length}");
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_changed_document_never_makes_it_panic(at in any::<prop::sample::Index>(), byte: u8) {
+            let (index, manifest, config) = every_field();
+            let damaged = |mut bytes: Vec<u8>| {
+                let at = at.index(bytes.len());
+                bytes[at] = byte;
+                bytes
+            };
+            // What is still understood can be written and read again.
+            if let Ok(index) = parse::<Index>(&damaged(canonical(&index))) {
+                prop_assert_eq!(parse::<Index>(&canonical(&index)).unwrap(), index);
+            }
+            if let Ok(manifest) = parse::<Manifest>(&damaged(canonical(&manifest))) {
+                prop_assert_eq!(parse::<Manifest>(&canonical(&manifest)).unwrap(), manifest);
+            }
+            if let Ok(config) = parse::<ImageConfig>(&damaged(canonical(&config))) {
+                prop_assert_eq!(parse::<ImageConfig>(&canonical(&config)).unwrap(), config);
+            }
+        }
     }
 }

@@ -68,6 +68,8 @@ impl Borrow<str> for Reference {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -97,5 +99,15 @@ mod tests {
         }
         let long = format!("ruby:{}", "a".repeat(129));
         assert_eq!(long.parse::<Reference>().unwrap().repository_and_tag(), None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text in ".{0,40}") {
+            if let Ok(reference) = text.parse::<Reference>() {
+                prop_assert_eq!(reference.as_str(), text);
+                reference.repository_and_tag();
+            }
+        }
     }
 }
