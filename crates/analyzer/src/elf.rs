@@ -10,7 +10,7 @@ use goblin::container::Ctx;
 use goblin::elf::dynamic::{
     DT_FLAGS_1, DT_NEEDED, DT_NULL, DT_RPATH, DT_RUNPATH, DT_SONAME, DT_STRSZ, DT_STRTAB,
 };
-use goblin::elf::header::{EI_DATA, EI_OSABI, ELFMAG, ET_DYN, ET_EXEC, Header};
+use goblin::elf::header::{EI_DATA, EI_OSABI, ELFDATA2LSB, ELFMAG, ET_DYN, ET_EXEC, Header};
 use goblin::elf::program_header::{PT_DYNAMIC, PT_INTERP, PT_LOAD, ProgramHeader};
 use schema::Architecture;
 use thiserror::Error;
@@ -87,13 +87,18 @@ pub(crate) fn is_elf(bytes: &[u8]) -> bool {
 }
 
 impl Abi {
+    /// The ABI of an architecture that images are made for.
+    pub(crate) fn of(architecture: Architecture) -> Self {
+        let machine = match architecture {
+            Architecture::Amd64 => EM_X86_64,
+            Architecture::Arm64 => EM_AARCH64,
+        };
+        Self { bits: 64, order: ELFDATA2LSB, machine }
+    }
+
     /// The architecture, where it is one that images are made for.
     pub(crate) fn architecture(self) -> Option<Architecture> {
-        match (self.machine, self.bits) {
-            (EM_X86_64, 64) => Some(Architecture::Amd64),
-            (EM_AARCH64, 64) => Some(Architecture::Arm64),
-            _ => None,
-        }
+        Architecture::ALL.into_iter().find(|architecture| Self::of(*architecture) == self)
     }
 
     /// Whether word size and machine are the same: a loader passes over a library where they are not.

@@ -15,6 +15,7 @@ use crate::pattern::{self, BadPattern, Drops};
 use crate::request::{Request, Root};
 use crate::rules::RULES;
 use crate::scope::Scope;
+use crate::search::resolve_text;
 
 /// Visits of one generation that one thread takes at a time: most are over in less than a microsecond.
 const BATCH: usize = 64;
@@ -118,12 +119,10 @@ impl<'s> Answer<'s> {
 
     /// Takes what a path as a file writes it leads to.
     pub(crate) fn text(&mut self, text: &[u8], reason: Reason, strength: Strength) {
-        match crate::search::resolve_text(self.scope.tree, text) {
-            Some(resolved) => self.resolved(resolved, Role::Own, reason, strength),
-            None if strength == Strength::Soft => {}
-            None => {
-                self.find(reason.from, FindingKind::NotFound { path: escaped(text), because: reason.because })
-            }
+        if let Some(resolved) = resolve_text(self.scope.tree, text) {
+            self.resolved(resolved, Role::Own, reason, strength);
+        } else if strength == Strength::Hard {
+            self.find(reason.from, FindingKind::NotFound { path: escaped(text), because: reason.because });
         }
     }
 
@@ -131,7 +130,7 @@ impl<'s> Answer<'s> {
     pub(crate) fn below(&mut self, text: &[u8], reason: &Reason, strength: Strength) {
         self.text(text, reason.clone(), strength);
         let scope = self.scope;
-        if let Some(folder) = crate::search::resolve_text(scope.tree, text) {
+        if let Some(folder) = resolve_text(scope.tree, text) {
             for (path, _) in scope.tree.descendants(&folder.path) {
                 self.real(path.clone(), Role::Own, reason.clone(), Strength::Soft);
             }

@@ -14,6 +14,7 @@ mod engine;
 mod finding;
 #[cfg(test)]
 mod fixture;
+pub mod ld_cache;
 mod ld_so_conf;
 mod load;
 mod pattern;

@@ -37,7 +37,7 @@ pub(crate) fn expand(tree: &Tree, pattern: &str) -> Result<Vec<RootPath>, String
 /// Which drop takes which path.
 #[derive(Debug)]
 pub(crate) struct Drops<'r> {
-    drops: &'r [Drop],
+    named: &'r [Drop],
     globs: GlobSet,
     /// For each glob of the set, which drop it belongs to.
     owners: Vec<usize>,
@@ -71,7 +71,7 @@ impl<'r> Drops<'r> {
             ));
             GlobSet::empty()
         });
-        (Self { drops, globs, owners }, bad)
+        (Self { named: drops, globs, owners }, bad)
     }
 
     /// The index of the first drop that takes a real path.
@@ -87,7 +87,7 @@ impl<'r> Drops<'r> {
     }
 
     pub(crate) fn name(&self, index: usize) -> &str {
-        self.drops.get(index).map_or("", |drop| &drop.name)
+        self.named.get(index).map_or("", |drop| &drop.name)
     }
 }
 

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rootfs::{Kind, Resolved, RootPath, Tree};
 use schema::Architecture;
 
-use crate::elf::{Abi, Identity};
+use crate::elf::{Abi, Identity, Object};
 use crate::ld_so_conf::{self, Line};
 use crate::pattern;
 
@@ -45,6 +45,15 @@ pub(crate) struct Place {
     pub(crate) better: Vec<Resolved>,
 }
 
+/// A library that lies in a folder of `ld.so.conf` or of the loader.
+pub(crate) struct KnownLibrary {
+    /// The file or link in the folder.
+    pub(crate) path: RootPath,
+    pub(crate) soname: Option<Vec<u8>>,
+    /// As in [`Folder`].
+    pub(crate) by_configuration: bool,
+}
+
 /// Why a library was not found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Miss {
@@ -64,8 +73,11 @@ pub(crate) struct Search<'t> {
     /// `ld.so.conf` and the files that it includes.
     pub(crate) configuration: Vec<RootPath>,
     built_in: Mutex<BTreeMap<Abi, Arc<BuiltIn>>>,
-    found: Mutex<HashMap<(Abi, Vec<u8>, Defaults), Found>>,
+    found: Mutex<HashMap<Question, Found>>,
 }
+
+/// What is looked for in the folders of `ld.so.conf` and of the loader.
+type Question = (Abi, Vec<u8>, Defaults);
 
 /// Whether an object's needs are looked for in the folders that the loader was built with (`DF_1_NODEFLIB`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -124,6 +136,35 @@ impl<'t> Search<'t> {
                 }
             }
             found => found,
+        }
+    }
+
+    /// What lies in the folders of `ld.so.conf` and of the loader for an architecture, in the order of a search: shared
+    /// objects by the names that ldconfig takes (`lib*.so*` and `ld-*.so*`).
+    pub(crate) fn libraries(&self, architecture: Architecture) -> Vec<KnownLibrary> {
+        let abi = Abi::of(architecture);
+        let is_named = |path: &RootPath| {
+            let name = path.name();
+            (name.starts_with(b"lib") || name.starts_with(b"ld-"))
+                && memchr::memmem::find(name, b".so").is_some()
+        };
+        let mut libraries = Vec::new();
+        for folder in &self.built_in(abi).folders {
+            for (path, _) in self.tree.children(&folder.path).filter(|(path, _)| is_named(path)) {
+                if let Candidate::Fits(file) = self.candidate(abi, &folder.path, path.name()) {
+                    let soname = self.object(&file.path).and_then(|object| object.soname.map(<[u8]>::to_vec));
+                    let by_configuration = folder.by_configuration;
+                    libraries.push(KnownLibrary { path: path.clone(), soname, by_configuration });
+                }
+            }
+        }
+        libraries
+    }
+
+    fn object(&self, path: &RootPath) -> Option<Object<'t>> {
+        match &self.tree.get(path)?.kind {
+            Kind::File(file) => Object::parse(&file.content).ok(),
+            _ => None,
         }
     }
 
@@ -319,7 +360,7 @@ fn split_token(text: &[u8]) -> (&[u8], &[u8]) {
     text.split_at(end)
 }
 
-/// Where the ABI puts the loader (System V ABI supplements for AMD64 and AArch64).
+/// Where the ABI puts the loader (System V ABI, processor supplements).
 fn loader_path(abi: Abi) -> Option<&'static str> {
     Some(match abi.architecture()? {
         Architecture::Amd64 => "/lib64/ld-linux-x86-64.so.2",

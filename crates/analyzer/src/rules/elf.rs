@@ -78,3 +78,6 @@ fn answer_place(scope: &Scope<'_>, place: &Place, reason: &Reason, answer: &mut 
         answer.resolved(copy.clone(), Role::Needed, reason.clone(), Strength::Soft);
     }
 }
+
+#[cfg(test)]
+mod tests;
