@@ -14,6 +14,6 @@ mod universe;
 pub mod version;
 
 pub use compression::UnpackError;
-pub use resolve::resolve;
+pub use resolve::{ResolveError, resolve};
 pub use suite::{ArchiveName, Suite};
 pub use universe::{PackageRecord, SuiteIndex, Universe};
