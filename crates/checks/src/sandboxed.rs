@@ -1,0 +1,162 @@
+//! The sandbox as an engine: the image's own unpacked layers, with the circumstances that a container engine would give.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use oci::document::Execution;
+use sandbox::{Captured, Command, Limits, Output, Program, Root, SandboxError, Status, Stdin, Step};
+
+use crate::engine::{Ending, Engine, Outcome, Run};
+use crate::error::EngineError;
+
+/// What is kept of each output: far more than a check says, and than a gem source takes.
+const OUTPUT_LIMIT: usize = 64 << 20;
+
+/// An image in the sandbox.
+#[derive(Debug)]
+pub struct Sandbox {
+    program: Program,
+    root: Root,
+    environment: BTreeMap<OsString, OsString>,
+    folder: PathBuf,
+    user: u32,
+    group: u32,
+}
+
+impl Sandbox {
+    /// An image from its unpacked layers, lowest first, and its configuration. As engines do, a user whom the image
+    /// knows gets its home as `HOME`, unless the configuration says otherwise.
+    ///
+    /// # Errors
+    /// A user that is not two numbers; an `/etc/passwd` that cannot be read.
+    pub fn new(program: Program, layers: Vec<PathBuf>, execution: &Execution) -> Result<Self, EngineError> {
+        let (user, group) =
+            user_and_group(&execution.user).ok_or_else(|| EngineError::User(execution.user.clone()))?;
+        let mut environment = BTreeMap::new();
+        if let Some(home) = home(&layers, user).map_err(EngineError::Files)? {
+            environment.insert("HOME".into(), home.into());
+        }
+        environment.extend(
+            execution.env.iter().filter_map(|pair| pair.split_once('=')).map(|(n, v)| (n.into(), v.into())),
+        );
+        let folder = if execution.working_dir.is_empty() { "/" } else { &execution.working_dir };
+        Ok(Self { program, root: Root { layers }, environment, folder: folder.into(), user, group })
+    }
+}
+
+impl Engine for Sandbox {
+    fn run(&self, run: &Run<'_>) -> Result<Outcome, EngineError> {
+        let mut words = run.command.iter().map(OsString::from);
+        let mut environment = self.environment.clone();
+        environment.extend(run.environment.iter().map(|(name, value)| (name.into(), value.into())));
+        let command = Command {
+            args: words.by_ref().skip(1).collect(),
+            env: environment,
+            cwd: self.folder.clone(),
+            uid: self.user,
+            gid: self.group,
+            hostname: "check".to_owned(),
+            stdin: Stdin::Bytes(run.stdin.clone()),
+            output: Output::Capture { limit: OUTPUT_LIMIT },
+            limits: Limits { time: run.time_limit, ..Limits::default() },
+            ..Command::new(run.command.first().copied().unwrap_or_default())
+        };
+        match sandbox::run(&self.program, &self.root, &command, drop) {
+            Ok(outcome) => Ok(Outcome {
+                ending: ending(outcome.status, &outcome.stdout),
+                stdout: outcome.stdout.bytes,
+                stderr: outcome.stderr.bytes,
+                duration: outcome.duration,
+            }),
+            Err(SandboxError::Failed(failure)) if failure.step == Step::Execute => Ok(Outcome {
+                ending: Ending::NotStarted(failure.to_string()),
+                stdout: Vec::new(),
+                stderr: Vec::new(),
+                duration: std::time::Duration::ZERO,
+            }),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+fn ending(status: Status, stdout: &Captured) -> Ending {
+    match status {
+        Status::TimedOut => Ending::TimedOut,
+        Status::OutOfMemory => Ending::PastLimit("memory"),
+        Status::TooManyProcesses => Ending::PastLimit("processes"),
+        _ if stdout.cut => Ending::PastLimit("output"),
+        Status::Exited(status) => Ending::Exited(status),
+        Status::Signaled(signal) => Ending::Signaled(signal),
+    }
+}
+
+/// User and group of an image's configuration, as numbers; root for none (OCI image specification, `config.User`).
+fn user_and_group(text: &str) -> Option<(u32, u32)> {
+    if text.is_empty() {
+        return Some((0, 0));
+    }
+    let (user, group) = text.split_once(':')?;
+    Some((user.parse().ok()?, group.parse().ok()?))
+}
+
+/// The home of a user, by the topmost layer that has users (passwd(5)).
+fn home(layers: &[PathBuf], user: u32) -> io::Result<Option<String>> {
+    for layer in layers.iter().rev() {
+        match fs_err::read_to_string(passwd(layer)) {
+            Ok(text) => return Ok(home_in(&text, user)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(None)
+}
+
+fn passwd(layer: &Path) -> PathBuf {
+    layer.join("etc/passwd")
+}
+
+fn home_in(passwd: &str, user: u32) -> Option<String> {
+    passwd.lines().find_map(|line| {
+        let fields: Vec<&str> = line.split(':').collect();
+        let mine = fields.get(2)?.parse() == Ok(user);
+        mine.then(|| fields.get(5).map(|&home| home.to_owned()))?
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn users_are_numbers() {
+        for (text, wanted) in [
+            ("65532:65532", Some((65532, 65532))),
+            ("0:5", Some((0, 5))),
+            ("", Some((0, 0))),
+            ("nonroot", None),
+            ("65532", None),
+            ("1:-1", None),
+            ("1:2:3", None),
+        ] {
+            assert_eq!(user_and_group(text), wanted, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_topmost_users_count() {
+        let folder = tempfile::tempdir().unwrap();
+        let layers: Vec<PathBuf> =
+            ["low", "high", "top"].iter().map(|name| folder.path().join(name)).collect();
+        for (layer, text) in
+            layers.iter().zip(["a:x:7:7::/low:\n", "broken\nb:x:7:7:b:/high:/sbin/nologin\n"])
+        {
+            fs_err::create_dir_all(layer.join("etc")).unwrap();
+            fs_err::write(passwd(layer), text).unwrap();
+        }
+        assert_eq!(home(&layers, 7).unwrap().as_deref(), Some("/high"));
+        assert_eq!(home(&layers, 8).unwrap(), None);
+        assert_eq!(home(&layers[2..], 7).unwrap(), None);
+    }
+}

@@ -1,0 +1,130 @@
+//! Whether an outcome is what a check expects.
+
+use schema::image::Check;
+use schema::run::CheckOutcome;
+
+use crate::engine::{Ending, Outcome};
+
+/// How much of each output a failed check shows, from its end, in bytes.
+const SHOWN: usize = 4096;
+
+/// Compares an outcome with what the check expects in an image of this version of Ruby.
+pub(crate) fn verdict(check: &Check, ruby: &str, outcome: &Outcome) -> CheckOutcome {
+    let fault = fault(outcome).map(|fault| format!("it {fault}")).or_else(|| {
+        let wanted = fill_in(check.output.as_deref()?, ruby);
+        let output = String::from_utf8_lossy(&outcome.stdout);
+        (!has(&output, &wanted)).then(|| format!("standard output has no `{wanted}`"))
+    });
+    match fault {
+        None => CheckOutcome::Passed,
+        Some(message) => failed(message, outcome),
+    }
+}
+
+/// A failure with the ends of both outputs.
+pub(crate) fn failed(message: String, outcome: &Outcome) -> CheckOutcome {
+    CheckOutcome::Failed { message, output: end(&outcome.stdout), errors: end(&outcome.stderr) }
+}
+
+/// How a command ended, unless it ended well.
+pub(crate) fn fault(outcome: &Outcome) -> Option<String> {
+    match &outcome.ending {
+        Ending::Exited(0) => None,
+        Ending::Exited(status) => Some(format!("ended with status {status}")),
+        Ending::Signaled(signal) => Some(format!("was ended by signal {signal}")),
+        Ending::TimedOut => Some("took too long".to_owned()),
+        Ending::NotStarted(why) => Some(format!("did not start: {why}")),
+        Ending::PastLimit(what) => Some(format!("took too much {what}")),
+    }
+}
+
+fn fill_in(output: &str, ruby: &str) -> String {
+    let series: Vec<&str> = ruby.splitn(3, '.').take(2).collect();
+    output.replace("{ruby}", ruby).replace("{series}", &series.join("."))
+}
+
+/// Whether `output` has `wanted`, numbers being whole: `3.3.1` is not in `3.3.14`.
+fn has(output: &str, wanted: &str) -> bool {
+    let digit = |text: Option<char>| text.is_some_and(|letter| letter.is_ascii_digit());
+    output.match_indices(wanted).any(|(start, found)| {
+        let cut_in = |inner: Option<char>, outer: Option<char>| digit(inner) && digit(outer);
+        !cut_in(found.chars().next(), output[..start].chars().next_back())
+            && !cut_in(found.chars().next_back(), output[start + found.len()..].chars().next())
+    })
+}
+
+fn end(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(&bytes[bytes.len().saturating_sub(SHOWN)..]).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn outcome(ending: Ending, stdout: &str) -> Outcome {
+        Outcome { ending, stdout: stdout.into(), stderr: b"oh".to_vec(), duration: Duration::ZERO }
+    }
+
+    fn check(output: Option<&str>) -> Check {
+        Check {
+            name: "ruby -v".to_owned(),
+            proves: "it starts".to_owned(),
+            command: vec!["ruby".to_owned(), "-v".to_owned()],
+            script: None,
+            environment: std::collections::BTreeMap::new(),
+            output: output.map(str::to_owned),
+            gems: false,
+            time_limit: 60,
+        }
+    }
+
+    #[test]
+    fn output_is_compared_by_whole_numbers() {
+        for (wanted, output, passes) in [
+            (None, "", true),
+            (Some("ruby {ruby}"), "ruby 3.3.1 (2024)\n", true),
+            (Some("ruby {ruby}"), "ruby 3.3.1p9\n", true),
+            (Some("ruby {ruby}"), "ruby 3.3.14\n", false),
+            (Some("{ruby}"), "13.3.1\n", false),
+            (Some("{ruby}"), "13.3.1, no: 3.3.1\n", true),
+            (Some("ruby{series} -v"), "ruby3.3 -v", true),
+            (Some("Bundler version "), "Bundler version 2.5.22\n", true),
+            (Some("ruby"), "", false),
+        ] {
+            let verdict = verdict(&check(wanted), "3.3.1", &outcome(Ending::Exited(0), output));
+            assert_eq!(verdict == CheckOutcome::Passed, passes, "{wanted:?} in {output:?}: {verdict:?}");
+        }
+    }
+
+    #[test]
+    fn a_failure_says_how_it_ended() {
+        for (ending, says) in [
+            (Ending::Exited(0), "standard output has no `3.3.1`"),
+            (Ending::Exited(1), "it ended with status 1"),
+            (Ending::Signaled(6), "it was ended by signal 6"),
+            (Ending::TimedOut, "it took too long"),
+            (Ending::NotStarted("no such file".to_owned()), "it did not start: no such file"),
+            (Ending::PastLimit("memory"), "it took too much memory"),
+        ] {
+            let wanted = CheckOutcome::Failed {
+                message: says.to_owned(),
+                output: "hello".to_owned(),
+                errors: "oh".to_owned(),
+            };
+            assert_eq!(verdict(&check(Some("{ruby}")), "3.3.1", &outcome(ending, "hello")), wanted);
+        }
+    }
+
+    #[test]
+    fn only_the_end_of_much_output_is_shown() {
+        let long = "x".repeat(SHOWN) + "世界";
+        let CheckOutcome::Failed { output, .. } = failed(String::new(), &outcome(Ending::TimedOut, &long))
+        else {
+            panic!("a failure");
+        };
+        assert!(output.ends_with("x世界"));
+        assert_eq!(output.len(), SHOWN);
+    }
+}
