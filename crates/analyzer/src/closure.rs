@@ -12,7 +12,7 @@ use rootfs::RootPath;
 use crate::finding::Finding;
 
 /// What a tree must keep for the roots to work.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Closure {
     /// Every kept path with its reasons, at least one, in order. Folders above kept paths are among them; the root
     /// itself is not. Every path is real: it exists in the tree, and none of its parents is a link.

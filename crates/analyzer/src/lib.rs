@@ -30,4 +30,5 @@ pub use closure::{Closure, Reason, Step};
 pub use elf::ElfError;
 pub use engine::analyze;
 pub use finding::{Finding, FindingKind};
+pub use pattern::matches;
 pub use request::{Drop, Request, Root};

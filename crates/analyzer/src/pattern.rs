@@ -16,22 +16,39 @@ pub(crate) fn is_glob(pattern: &str) -> bool {
     pattern.contains(WILDCARDS)
 }
 
-/// The real paths that a pattern names, in order. A pattern without wildcards names one path, whether or not that
-/// exists.
-pub(crate) fn expand(tree: &Tree, pattern: &str) -> Result<Vec<RootPath>, String> {
+/// What a pattern names in a tree.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Expansion {
+    /// The links in the part before the first wildcard.
+    pub(crate) links: Vec<RootPath>,
+    /// The paths, in order. For a glob they are real; a pattern without wildcards gives its one path as it is.
+    pub(crate) paths: Vec<RootPath>,
+}
+
+/// Finds what a pattern names; the error says why it is no pattern.
+pub(crate) fn expand(tree: &Tree, pattern: &str) -> Result<Expansion, String> {
     let Some(wildcard) = pattern.find(WILDCARDS) else {
-        return RootPath::parse(pattern).map(|path| vec![path]).map_err(|error| error.to_string());
+        let path = RootPath::parse(pattern).map_err(|error| error.to_string())?;
+        return Ok(Expansion { links: Vec::new(), paths: vec![path] });
     };
     // What comes before the first name with a wildcard may lead through links; the rest is matched against real paths.
     let start = pattern[..wildcard].rfind('/').map_or(0, |slash| slash + 1);
     let matcher = glob(&pattern[start..])?.compile_matcher();
     let folder = RootPath::parse(format!("/{}", &pattern[..start])).map_err(|error| error.to_string())?;
     let Ok(folder) = tree.resolve(&folder) else {
-        return Ok(Vec::new());
+        return Ok(Expansion::default());
     };
     let skipped = if folder.path.is_root() { 1 } else { folder.path.as_bytes().len() + 1 };
     let is_named = |path: &RootPath| matcher.is_match(os_path(&path.as_bytes()[skipped..]));
-    Ok(tree.descendants(&folder.path).map(|(path, _)| path).filter(|path| is_named(path)).cloned().collect())
+    let paths = tree.descendants(&folder.path).map(|(path, _)| path).filter(|path| is_named(path));
+    Ok(Expansion { paths: paths.cloned().collect(), links: folder.links })
+}
+
+/// Whether a pattern, as in [`Root::pattern`](crate::Root::pattern), names something in the tree. One that is no glob
+/// names nothing.
+pub fn matches(tree: &Tree, pattern: &str) -> bool {
+    let exists = |path: &RootPath| tree.get(path).is_some() || tree.resolve(path).is_ok();
+    expand(tree, pattern).is_ok_and(|found| found.paths.iter().any(exists))
 }
 
 /// Which drop takes which path.
@@ -120,10 +137,17 @@ mod tests {
             ("/lib/none", &["/lib/none"]),
         ] {
             let wanted: Vec<_> = wanted.iter().map(|text| path(text)).collect();
-            assert_eq!(expand(&tree, pattern), Ok(wanted), "{pattern}");
+            let links = if pattern.starts_with("/lib/*") { vec![path("/lib")] } else { Vec::new() };
+            assert_eq!(expand(&tree, pattern), Ok(Expansion { links, paths: wanted }), "{pattern}");
         }
         for pattern in ["/usr/[", "/usr/../lib", "", "/../*"] {
             assert!(expand(&tree, pattern).is_err(), "{pattern}");
+            assert!(!matches(&tree, pattern), "{pattern}");
+        }
+        for (pattern, wanted) in
+            [("/lib/b.so", true), ("/lib", true), ("/lib/none", false), ("/usr/*/b.*", true)]
+        {
+            assert_eq!(matches(&tree, pattern), wanted, "{pattern}");
         }
     }
 

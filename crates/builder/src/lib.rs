@@ -1,1 +1,142 @@
-//! From a matrix to checked images: the order of stages and what of them is cached.
+//! From a matrix to checked images: the order of stages, and what of them is cached.
+//!
+//! A [`project::Project`] is read as a whole, [`plan`] names its targets, [`locking`] answers what they ask for,
+//! [`packages`] brings it, [`stack`] makes one tree of it, [`layers`] chooses what an image keeps, [`assemble`] writes it,
+//! and [`verify`] says whether it may leave. A [`Builder`] does these in order.
+
+pub mod build;
+pub mod check;
+pub mod explain;
+pub mod locking;
+pub mod observer;
+pub mod plan;
+pub mod project;
+
+mod assemble;
+mod error;
+mod layers;
+mod made;
+mod mirrors;
+mod packages;
+mod resolving;
+mod stack;
+mod status;
+mod verify;
+
+use std::path::{Path, PathBuf};
+
+use cache::{Client, Store};
+use jiff::Timestamp;
+use schema::image::ImageSpec;
+use schema::lock::{Lock, SetKey};
+use schema::matrix::Mirror;
+use schema::{Architecture, Digest};
+
+pub use error::BuildError;
+
+use crate::observer::Observer;
+use crate::plan::{PlanError, Selection, Target};
+use crate::project::Project;
+
+/// What a builder is told by those who know the machine and the wishes of a person.
+#[derive(Debug)]
+pub struct Options {
+    /// The folder of the cache.
+    pub cache: PathBuf,
+    /// The folder that images and records go to.
+    pub dist: PathBuf,
+    /// The architecture of this machine.
+    pub host: Architecture,
+    /// Whether the lock may not change.
+    pub locked: bool,
+    /// Whether to compress as hard as can be.
+    pub release: bool,
+    /// The mirror to use instead of the matrix's or the machine's.
+    pub mirror: Option<Mirror>,
+    /// The names and texts of the machine's apt sources.
+    pub apt_sources: Vec<(PathBuf, String)>,
+    /// How to connect.
+    pub client: cache::Options,
+    /// The identity of the program that builds: what another one built is not taken for its own.
+    pub tool: Digest,
+    /// How a sandbox starts.
+    pub sandbox: sandbox::Program,
+}
+
+/// Builds the images of a project.
+#[derive(Debug)]
+pub struct Builder {
+    project: Project,
+    store: Store,
+    client: Client,
+    options: Options,
+    now: Timestamp,
+}
+
+impl Builder {
+    /// A builder for the project in the folder `root`.
+    ///
+    /// # Errors
+    /// When the project is wrong, or the cache cannot be used.
+    pub fn open(root: &Path, options: Options) -> Result<Self, BuildError> {
+        Ok(Self {
+            project: Project::open(root)?,
+            store: Store::open(&options.cache)?,
+            client: Client::new(options.client.clone())?,
+            options,
+            now: Timestamp::now(),
+        })
+    }
+
+    /// The project.
+    pub fn project(&self) -> &Project {
+        &self.project
+    }
+
+    /// The targets that a selection means.
+    ///
+    /// # Errors
+    /// When it means none.
+    pub fn plan(&self, selection: &Selection) -> Result<Vec<Target>, PlanError> {
+        plan::plan(&self.project.matrix, self.spec(), self.options.host, selection)
+    }
+
+    /// The full version of a target's Ruby, where the lock says it.
+    pub fn locked_version(&self, target: &Target) -> Option<String> {
+        target.locked_version(self.spec(), self.project.lock.as_ref()?)
+    }
+
+    fn spec(&self) -> &ImageSpec {
+        &self.project.image.spec
+    }
+
+    fn compression(&self) -> oci::Compression {
+        assemble::compression(self.project.matrix.compression, self.options.release)
+    }
+
+    /// The full version of a target's Ruby.
+    fn ruby(&self, lock: &Lock, target: &Target) -> Result<String, BuildError> {
+        let version = target.locked_version(self.spec(), lock);
+        version.filter(|version| target.row.ruby.has(version)).ok_or_else(|| BuildError::OtherRuby {
+            image: target.name.clone(),
+            package: target.ruby_package().to_owned(),
+            series: target.row.ruby.to_string(),
+        })
+    }
+
+    /// The locked packages of a set.
+    fn packages_of<'a>(&self, lock: &'a Lock, set: &SetKey) -> Result<build::Locked<'a>, BuildError> {
+        let packages = lock.set(set).ok_or_else(|| BuildError::NotLocked { distro: set.distro.clone() })?;
+        Ok(packages.collect())
+    }
+
+    fn fetch(
+        &self,
+        lock: &Lock,
+        packages: &build::Locked<'_>,
+        observer: &dyn Observer,
+    ) -> Result<(), BuildError> {
+        packages::fetch(&self.store, &self.client, &self.mirrors(lock)?, packages, observer)
+            .map_err(BuildError::Package)
+    }
+}

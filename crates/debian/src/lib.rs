@@ -1,5 +1,6 @@
 //! A signed Debian archive: indexes, dependency choice, packages.
 
+mod archive;
 mod compression;
 pub mod control;
 pub mod deb;
@@ -13,6 +14,7 @@ mod suite;
 mod universe;
 pub mod version;
 
+pub use archive::{Archive, ArchiveError, ArchiveFault};
 pub use compression::UnpackError;
 pub use resolve::{ResolveError, resolve};
 pub use suite::{ArchiveName, Suite};

@@ -1,0 +1,278 @@
+//! From selected layers to an image in the layout: packed, described, verified on its own tree, and recorded.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use cache::{Store, StoreError};
+use jiff::Timestamp;
+use oci::document::{Descriptor, Execution};
+use oci::{Compression, Layout, LayoutError, NewImage, NewLayer, PackError, PackedLayer, Recipe, annotation};
+use rayon::prelude::*;
+use rootfs::{Entry, Kind, TarOptions, Tree};
+use schema::Digest;
+use schema::image::ImageSpec;
+use schema::lock::PackageKey;
+use schema::matrix;
+use schema::run::{DropRecord, ImageRecord, LayerRecord, PackageRecord};
+
+use crate::layers::{self, SelectedLayer, Selection};
+use crate::plan::Target;
+use crate::stack::Stack;
+
+/// An image that cannot be put together.
+#[derive(Debug, thiserror::Error)]
+pub enum AssembleError {
+    /// A layer cannot be compressed.
+    #[error("cannot pack the layer `{layer}`")]
+    Pack {
+        /// Its name.
+        layer: String,
+        /// Why.
+        source: PackError,
+    },
+    /// A compressed layer cannot be kept.
+    #[error("cannot keep the layer `{layer}`")]
+    Keep {
+        /// Its name.
+        layer: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// The cache does not work.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The layout does not work.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
+}
+
+/// A layer that is packed.
+pub(crate) struct Packed {
+    layer: PackedLayer,
+    bytes: rootfs::Content,
+    created: i64,
+}
+
+/// The compression of a build: fast by default, as small as can be for a release.
+pub(crate) const fn compression(written: matrix::Compression, release: bool) -> Compression {
+    match (written, release) {
+        (matrix::Compression::Gzip, false) => Compression::GZIP_FAST,
+        (matrix::Compression::Gzip, true) => Compression::GZIP_BEST,
+        (matrix::Compression::Zstd, false) => Compression::ZSTD_FAST,
+        (matrix::Compression::Zstd, true) => Compression::ZSTD_BEST,
+    }
+}
+
+/// Packs every layer. One that was packed so before is taken from the store.
+///
+/// # Errors
+/// A layer that cannot be compressed or kept.
+pub(crate) fn pack(
+    store: &Store,
+    layers: &[SelectedLayer<'_>],
+    compression: Compression,
+) -> Result<Vec<Packed>, AssembleError> {
+    let packed: Vec<_> = layers.par_iter().map(|layer| pack_one(store, layer, compression)).collect();
+    packed.into_iter().collect()
+}
+
+fn pack_one(
+    store: &Store,
+    layer: &SelectedLayer<'_>,
+    compression: Compression,
+) -> Result<Packed, AssembleError> {
+    let name = || layer.spec.name.clone();
+    let created = newest(&layer.tree);
+    let mut tar = Vec::new();
+    rootfs::write_tar(&layer.tree, &mut tar, &TarOptions { mtime: created })
+        .expect("nothing keeps a tar from being written to memory");
+    let diff_id = Digest::of(&tar);
+    let blob = store.derive(derivation(compression), &diff_id, |out| {
+        let packed =
+            oci::pack(&tar, compression).map_err(|source| AssembleError::Pack { layer: name(), source })?;
+        out.write_all(&packed.bytes).map_err(|source| AssembleError::Keep { layer: name(), source })
+    })?;
+    let layer = PackedLayer {
+        digest: blob.digest(),
+        diff_id,
+        size: blob.content().len() as u64,
+        uncompressed: tar.len() as u64,
+        media_type: compression.media_type(),
+    };
+    Ok(Packed { layer, bytes: blob.content().clone(), created })
+}
+
+/// The name in the store of what a tar is compressed to: with another version of a compressor, other bytes may come
+/// out.
+const fn derivation(compression: Compression) -> &'static str {
+    match compression {
+        Compression::GZIP_BEST => "layer-gzip-best-libdeflate-1.26.1",
+        Compression::Gzip { .. } => "layer-gzip-fast-libdeflate-1.26.1",
+        Compression::ZSTD_BEST => "layer-zstd-best-zstd-0.14.4",
+        Compression::Zstd { .. } => "layer-zstd-fast-zstd-0.14.4",
+    }
+}
+
+/// The time of a layer: that of its newest file, so that it changes when a package does and at no other time.
+fn newest(tree: &Tree) -> i64 {
+    tree.iter().map(|(_, entry)| entry.metadata.mtime).max().unwrap_or(0).max(0)
+}
+
+/// Puts an image into the layout, without a name yet.
+///
+/// # Errors
+/// A blob that cannot be written.
+pub(crate) fn put(
+    layout: &Layout,
+    target: &Target,
+    spec: &ImageSpec,
+    ruby: &str,
+    packed: &[Packed],
+) -> Result<Descriptor, AssembleError> {
+    let writer = layout.writer()?;
+    for layer in packed {
+        writer.put_blob(&layer.layer.digest, &layer.bytes)?;
+    }
+    let created = packed.iter().map(|layer| layer.created).max().unwrap_or(0);
+    let created = Timestamp::from_second(created).unwrap_or(Timestamp::UNIX_EPOCH);
+    let layers = spec.layers.iter().zip(packed).map(|(spec, packed)| NewLayer {
+        layer: packed.layer.clone(),
+        created_by: "distroless-ruby".to_owned(),
+        comment: spec.name.clone(),
+    });
+    let recipe = Recipe {
+        architecture: target.architecture,
+        created,
+        execution: execution(spec, ruby),
+        annotations: annotations(target, spec, ruby, created),
+    };
+    let image = NewImage::new(recipe, layers.collect());
+    writer.put_image(&image)?;
+    Ok(image.descriptor)
+}
+
+/// How a container of the image starts.
+fn execution(spec: &ImageSpec, ruby: &str) -> Execution {
+    let config = &spec.config;
+    let env =
+        config.environment.iter().map(|(name, value)| format!("{name}={}", value.replace("{ruby}", ruby)));
+    Execution {
+        cmd: config.command.clone(),
+        env: env.collect(),
+        user: config.user.clone(),
+        working_dir: config.working_directory.clone(),
+        ..Execution::default()
+    }
+}
+
+fn annotations(
+    target: &Target,
+    spec: &ImageSpec,
+    ruby: &str,
+    created: Timestamp,
+) -> BTreeMap<String, String> {
+    let about = &spec.about;
+    [
+        (annotation::CREATED, created.to_string()),
+        (annotation::TITLE, format!("{} {ruby} on {}", spec.name, target.row.distro)),
+        (annotation::DESCRIPTION, about.description.clone()),
+        (annotation::VERSION, ruby.to_owned()),
+        (annotation::SOURCE, about.source.clone()),
+        (annotation::LICENSES, about.licenses.clone()),
+        (annotation::VENDOR, about.vendor.clone()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into()
+}
+
+/// What the run record says of an image, before its checks.
+pub(crate) fn record(
+    target: &Target,
+    ruby: &str,
+    stack: &Stack<'_>,
+    selection: &Selection<'_>,
+    packed: &[Packed],
+    image: &oci::Image,
+) -> ImageRecord {
+    let layers: Vec<LayerRecord> = selection
+        .layers
+        .iter()
+        .zip(packed)
+        .map(|(selected, packed)| {
+            let size = Size::of(selected.tree.iter().map(|(_, entry)| entry));
+            LayerRecord {
+                name: selected.spec.name.clone(),
+                digest: packed.layer.digest,
+                diff_id: packed.layer.diff_id,
+                size: packed.layer.size,
+                disk: size.bytes,
+                files: size.files,
+            }
+        })
+        .collect();
+    ImageRecord {
+        name: target.name.clone(),
+        references: target.references(ruby),
+        ruby: ruby.to_owned(),
+        distro: target.row.distro.clone(),
+        architecture: target.architecture,
+        release: false,
+        manifest: image.descriptor.digest,
+        disk: layers.iter().map(|layer| layer.disk).sum(),
+        pull: layers.iter().map(|layer| layer.size).sum::<u64>() + image.manifest.config.size,
+        files: layers.iter().map(|layer| layer.files).sum(),
+        layers,
+        packages: package_records(stack, selection),
+        dropped: drop_records(stack, selection),
+        accepted: Vec::new(),
+        checks: Vec::new(),
+    }
+}
+
+fn package_records(stack: &Stack<'_>, selection: &Selection<'_>) -> Vec<PackageRecord> {
+    let mut entries: BTreeMap<&PackageKey, Vec<&Entry>> = BTreeMap::new();
+    for (_, entry) in layers::kept(stack, &selection.closure).filter(|(_, entry)| !entry.is_directory()) {
+        if let Some(package) = stack.package(entry) {
+            entries.entry(&package.key).or_default().push(entry);
+        }
+    }
+    let record = |(key, entries): (&PackageKey, Vec<&Entry>)| {
+        let size = Size::of(entries.into_iter());
+        let PackageKey { name, version, architecture: _ } = key.clone();
+        PackageRecord { name, version, files: size.files, disk: size.bytes }
+    };
+    entries.into_iter().map(record).collect()
+}
+
+fn drop_records(stack: &Stack<'_>, selection: &Selection<'_>) -> Vec<DropRecord> {
+    let Selection { closure, request, .. } = selection;
+    let records = request.drop.iter().enumerate().map(|(position, drop)| {
+        let paths = closure.dropped.iter().filter(|(_, by)| **by == position).map(|(path, _)| path);
+        let size = Size::of(paths.filter_map(|path| stack.tree.get(path)));
+        DropRecord { name: drop.name.clone(), why: drop.reason.clone(), files: size.files, disk: size.bytes }
+    });
+    records.filter(|record| record.files > 0).collect()
+}
+
+/// How many files there are, and their bytes; hard links count once.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Size {
+    files: u64,
+    bytes: u64,
+}
+
+impl Size {
+    fn of<'a>(entries: impl Iterator<Item = &'a Entry>) -> Self {
+        let mut seen = std::collections::HashSet::new();
+        let mut size = Self::default();
+        for entry in entries {
+            if let Kind::File(file) = &entry.kind {
+                size.files += 1;
+                if seen.insert(file.inode) {
+                    size.bytes += file.content.len() as u64;
+                }
+            }
+        }
+        size
+    }
+}

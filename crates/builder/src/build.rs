@@ -1,0 +1,209 @@
+//! The order of the stages: lock, fetch, stack, select, pack, verify, name. A target whose inputs were built before is
+//! taken from the layout as it is.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+
+use oci::document::Descriptor;
+use oci::{Layout, Reference};
+use rayon::prelude::*;
+use rootfs::RootPath;
+use schema::lock::{Lock, LockedPackage, PackageKey};
+use schema::run::ImageRecord;
+use schema::{Digest, Hasher};
+use serde::{Deserialize, Serialize};
+
+use crate::explain::Explanation;
+use crate::observer::{Event, Observer, Stage};
+use crate::plan::Target;
+use crate::stack::{Package, Stack};
+use crate::verify::{self, FindingsError};
+use crate::{BuildError, Builder, assemble, layers, packages};
+
+/// Where the record of a built image is in the cache.
+const RECORD: &str = "image-record";
+
+/// An image that is in the layout.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Built {
+    /// What is known of it; without checks.
+    pub record: ImageRecord,
+    /// The descriptor of its manifest.
+    pub descriptor: Descriptor,
+}
+
+/// The locked packages of a set.
+pub(crate) type Locked<'a> = BTreeMap<&'a PackageKey, &'a LockedPackage>;
+
+impl Builder {
+    /// Builds targets that are not built yet, in parallel, and names all of them in the layout.
+    ///
+    /// # Errors
+    /// The first target, by the order given, that cannot be built. No image of this run has a name then.
+    pub fn build(&mut self, targets: &[Target], observer: &dyn Observer) -> Result<Vec<Built>, BuildError> {
+        let mut again = false;
+        loop {
+            let lock = self.locked(observer)?;
+            match self.build_locked(&lock, targets, observer) {
+                Err(error) if error.is_gone() && self.may_resolve() && !again => {
+                    again = true;
+                    self.resolve_again(observer)?;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    fn build_locked(
+        &self,
+        lock: &Lock,
+        targets: &[Target],
+        observer: &dyn Observer,
+    ) -> Result<Vec<Built>, BuildError> {
+        let layout = Layout::create(&self.options.dist.join("oci"))?;
+        let mut known = Vec::with_capacity(targets.len());
+        for target in targets {
+            known.push(self.known(&layout, lock, target)?);
+        }
+        let missing: Vec<&Target> = targets
+            .iter()
+            .zip(&known)
+            .filter(|(_, known)| known.is_none())
+            .map(|(target, _)| target)
+            .collect();
+        let sets = missing.iter().map(|target| self.packages_of(lock, &target.image_set(self.spec())));
+        self.fetch(lock, &packages::joined(sets.collect::<Result<Vec<_>, _>>()?), observer)?;
+
+        let built: Vec<Result<(Built, bool), BuildError>> = targets
+            .par_iter()
+            .zip(known)
+            .map(|(target, known)| match known {
+                Some(built) => Ok((built, true)),
+                None => Ok((self.build_one(&layout, lock, target, observer)?, false)),
+            })
+            .collect();
+        let built = built.into_iter().collect::<Result<Vec<_>, _>>()?;
+
+        layout.writer()?.set_refs(|references| {
+            for (built, _) in &built {
+                for reference in &built.record.references {
+                    let reference: Reference =
+                        reference.parse().expect("names are made of words of the matrix");
+                    references.insert(reference, built.descriptor.clone());
+                }
+            }
+        })?;
+        for (Built { record, .. }, unchanged) in &built {
+            observer.observe(&Event::Built {
+                image: &record.name,
+                manifest: record.manifest,
+                disk: record.disk,
+                pull: record.pull,
+                unchanged: *unchanged,
+            });
+        }
+        Ok(built.into_iter().map(|(built, _)| built).collect())
+    }
+
+    /// The record of a target whose very inputs were built before, if the layout has the result undamaged.
+    fn known(&self, layout: &Layout, lock: &Lock, target: &Target) -> Result<Option<Built>, BuildError> {
+        let key = self.inputs(lock, target)?;
+        let Some(blob) = self.store.derived(RECORD, &key)? else { return Ok(None) };
+        // A record that cannot be read was written by nobody who has this key: build again.
+        let Ok(built) = serde_json::from_slice::<Built>(blob.content()) else { return Ok(None) };
+        let undamaged = layout
+            .image(built.descriptor.clone())
+            .is_ok_and(|image| image.layers.iter().all(|layer| layout.blob(&layer.descriptor).is_ok()));
+        Ok(undamaged.then_some(built))
+    }
+
+    /// The digest of everything that decides what a target is built to.
+    fn inputs(&self, lock: &Lock, target: &Target) -> Result<Digest, BuildError> {
+        let mut hasher = Hasher::new();
+        hasher.field(self.options.tool.as_bytes());
+        hasher.field(self.project.image.digest().as_bytes());
+        hasher.field(target.name.as_bytes());
+        hasher.field(target.architecture.name().as_bytes());
+        hasher.field(format!("{:?}", self.compression()).as_bytes());
+        hasher.field(&[u8::from(self.options.release)]);
+        for reference in target.references(&self.ruby(lock, target)?) {
+            hasher.field(reference.as_bytes());
+        }
+        for (key, package) in self.packages_of(lock, &target.image_set(self.spec()))? {
+            hasher.field(String::from(key.clone()).as_bytes());
+            hasher.field(package.digest.as_bytes());
+        }
+        Ok(hasher.finish())
+    }
+
+    fn build_one(
+        &self,
+        layout: &Layout,
+        lock: &Lock,
+        target: &Target,
+        observer: &dyn Observer,
+    ) -> Result<Built, BuildError> {
+        let stage = |stage| observer.observe(&Event::Stage { image: &target.name, stage });
+        let spec = self.spec();
+        let ruby = self.ruby(lock, target)?;
+
+        stage(Stage::Stacking);
+        let opened = self.opened(lock, target)?;
+        let stack = Stack::new(&opened, &self.project.image, target.row.ruby.as_str())
+            .map_err(|source| BuildError::Tree { image: target.name.clone(), source })?;
+
+        stage(Stage::Analyzing);
+        let selection = layers::select(&stack, spec);
+        let accepted = verify::accepted(&selection.closure, spec, |findings| FindingsError::Packages {
+            image: target.name.clone(),
+            findings,
+        })?;
+
+        stage(Stage::Packing);
+        let failed = |source| BuildError::Assemble { image: target.name.clone(), source };
+        let packed = assemble::pack(&self.store, &selection.layers, self.compression()).map_err(failed)?;
+        let descriptor = assemble::put(layout, target, spec, &ruby, &packed).map_err(failed)?;
+
+        stage(Stage::Verifying);
+        let image = layout.image(descriptor.clone())?;
+        let own = analyzer::analyze(&image.tree()?, &selection.request);
+        verify::accepted(&own, spec, |findings| FindingsError::Image {
+            image: target.name.clone(),
+            findings,
+        })?;
+
+        let record = assemble::record(target, &ruby, &stack, &selection, &packed, &image);
+        let built =
+            Built { record: ImageRecord { accepted, release: self.options.release, ..record }, descriptor };
+        let json = serde_json::to_vec(&built).expect("strings and numbers can be written as JSON");
+        self.store.derive(RECORD, &self.inputs(lock, target)?, |out| {
+            out.write_all(&json).map_err(BuildError::Keep)
+        })?;
+        Ok(built)
+    }
+
+    /// Why a path is in the image of a target, or what keeps it out.
+    ///
+    /// # Errors
+    /// When its packages cannot be had or make no tree.
+    pub fn explain(
+        &mut self,
+        target: &Target,
+        path: &RootPath,
+        observer: &dyn Observer,
+    ) -> Result<Explanation, BuildError> {
+        let lock = self.locked(observer)?;
+        self.fetch(&lock, &self.packages_of(&lock, &target.image_set(self.spec()))?, observer)?;
+        let opened = self.opened(&lock, target)?;
+        let stack = Stack::new(&opened, &self.project.image, target.row.ruby.as_str())
+            .map_err(|source| BuildError::Tree { image: target.name.clone(), source })?;
+        let selection = layers::select(&stack, self.spec());
+        Ok(Explanation::of(&stack, &selection, path))
+    }
+
+    /// Opens the packages of a target's image.
+    fn opened(&self, lock: &Lock, target: &Target) -> Result<Vec<Package>, BuildError> {
+        let packages = self.packages_of(lock, &target.image_set(self.spec()))?;
+        Ok(packages::open(&self.store, &self.client, &self.mirrors(lock)?, &packages)?)
+    }
+}

@@ -1,0 +1,173 @@
+//! What keeps an image from being built, with the next step where there is one.
+
+use std::io;
+
+use debian::{ArchiveError, ResolveError};
+
+use crate::assemble::AssembleError;
+use crate::packages::PackageError;
+use crate::project::ProjectError;
+use crate::stack::TreeError;
+use crate::verify::FindingsError;
+
+/// What keeps an image from being built.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The project is wrong.
+    #[error(transparent)]
+    Project(#[from] ProjectError),
+    /// The address of a proxy is none.
+    #[error(transparent)]
+    Proxy(#[from] cache::ProxyError),
+    /// The cache does not work.
+    #[error(transparent)]
+    Store(#[from] cache::StoreError),
+    /// The layout does not work.
+    #[error(transparent)]
+    Layout(#[from] oci::LayoutError),
+    /// The machine's apt sources are none.
+    #[error("cannot read the sources of apt")]
+    AptSources(#[source] debian::control::ControlError),
+    /// The keys of a distro are none.
+    #[error("cannot read the keys of {distro}")]
+    Keyring {
+        /// The distro.
+        distro: String,
+        /// What is wrong.
+        source: debian::openpgp::Malformed,
+    },
+    /// A suite cannot be read.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    /// The packages that are wanted cannot be had together.
+    #[error("cannot choose the packages of {distro}")]
+    Resolve {
+        /// The distro.
+        distro: String,
+        /// Why.
+        source: ResolveError,
+    },
+    /// A package's name in the project is none.
+    #[error("`{package}` is not the name of a package")]
+    PackageName {
+        /// As it was written.
+        package: String,
+        /// What is wrong.
+        source: debian::relation::RelationError,
+    },
+    /// The lock would have to change, and may not.
+    #[error("matrix.lock does not have the packages that the matrix asks for on {bases}, and may not change")]
+    LockedOut {
+        /// Distros and architectures.
+        bases: String,
+    },
+    /// The lock has no answer for a distro.
+    #[error("matrix.lock does not have the packages of {distro}")]
+    NotLocked {
+        /// The distro.
+        distro: String,
+    },
+    /// The distro has another Ruby than the row says.
+    #[error("{image} is for Ruby {series}, which package {package} of its distro does not bring")]
+    OtherRuby {
+        /// The image.
+        image: String,
+        /// The package.
+        package: String,
+        /// The Ruby that is wanted.
+        series: String,
+    },
+    /// A package cannot be had or opened.
+    #[error(transparent)]
+    Package(#[from] PackageError),
+    /// The packages make no tree.
+    #[error("cannot build {image}")]
+    Tree {
+        /// The image.
+        image: String,
+        /// Why.
+        source: TreeError,
+    },
+    /// Something is missing.
+    #[error(transparent)]
+    Findings(#[from] FindingsError),
+    /// The image cannot be put together.
+    #[error("cannot build {image}")]
+    Assemble {
+        /// The image.
+        image: String,
+        /// Why.
+        source: AssembleError,
+    },
+    /// A record cannot be kept.
+    #[error("cannot keep a record")]
+    Keep(#[from] io::Error),
+    /// A layer cannot be unpacked to be run.
+    #[error("cannot unpack a layer of {image}")]
+    Unpack {
+        /// The image.
+        image: String,
+        /// Why.
+        source: rootfs::DirectoryError,
+    },
+    /// The checks cannot be read.
+    #[error(transparent)]
+    Suite(#[from] checks::SuiteError),
+    /// The gems of the checks cannot be made of the packages.
+    #[error("cannot make the gems of the checks of {image}")]
+    Gems {
+        /// The image.
+        image: String,
+        /// Why.
+        source: checks::GemPackagesError,
+    },
+    /// Checks cannot run.
+    #[error("cannot check {image}")]
+    Engine {
+        /// The image.
+        image: String,
+        /// Why.
+        source: checks::EngineError,
+    },
+    /// There is no run record yet.
+    #[error("there is no run record: nothing was built here")]
+    NoRecord,
+    /// The run record is none.
+    #[error(transparent)]
+    Record(#[from] schema::run::RunRecordError),
+}
+
+impl BuildError {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Project(error) => error.hint(),
+            Self::Store(error) => error.hint(),
+            Self::Layout(error) => error.hint(),
+            Self::Archive(error) => error.hint(),
+            Self::Resolve { source, .. } => source.hint(),
+            Self::LockedOut { .. } => Some("run `cargo xtask update`, or leave `--locked` out".to_owned()),
+            Self::NotLocked { .. } | Self::NoRecord => Some("run `cargo xtask build-all`".to_owned()),
+            Self::OtherRuby { .. } => Some("write the Ruby that the distro has into matrix.toml".to_owned()),
+            Self::Package(error) => error.hint(),
+            Self::Findings(error) => error.hint(),
+            Self::Engine { source, .. } => source.hint(),
+            Self::Unpack { source, .. } => source.hint(),
+            Self::Proxy(_)
+            | Self::AptSources(_)
+            | Self::Keyring { .. }
+            | Self::PackageName { .. }
+            | Self::Tree { .. }
+            | Self::Assemble { .. }
+            | Self::Keep(_)
+            | Self::Suite(_)
+            | Self::Gems { .. }
+            | Self::Record(_) => None,
+        }
+    }
+
+    /// Whether a locked package is nowhere any more.
+    pub(crate) fn is_gone(&self) -> bool {
+        matches!(self, Self::Package(error) if error.is_gone())
+    }
+}

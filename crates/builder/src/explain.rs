@@ -1,0 +1,132 @@
+//! Why a path is in an image, or why it is not.
+
+use std::fmt;
+
+use analyzer::Step;
+use rootfs::{Entry, RootPath};
+
+use crate::layers::Selection;
+use crate::stack::Stack;
+
+/// What there is to say of a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Explanation {
+    /// The path asked for.
+    pub asked: RootPath,
+    /// The path that it leads to through links.
+    pub path: RootPath,
+    /// The package that has it, with its version.
+    pub package: Option<String>,
+    /// Whether it is in the image, and why.
+    pub verdict: Verdict,
+}
+
+/// Whether a path is in an image, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is, and these steps lead back to a root.
+    Kept {
+        /// The layer that it is in.
+        layer: String,
+        /// From the path to a root.
+        chain: Vec<Step>,
+    },
+    /// It is: a record of a package that gave a file.
+    Record {
+        /// The layer that it is in.
+        layer: String,
+    },
+    /// It would be, but a rule of `image.toml` leaves it out.
+    Dropped {
+        /// The name of the rule.
+        rule: String,
+        /// Its reason.
+        why: String,
+    },
+    /// A package has it, and nothing in the image needs it.
+    NotNeeded,
+    /// No package of the image has it.
+    Unknown,
+}
+
+impl Verdict {
+    /// Whether the path is in the image.
+    pub fn is_kept(&self) -> bool {
+        matches!(self, Self::Kept { .. } | Self::Record { .. })
+    }
+}
+
+impl Explanation {
+    pub(crate) fn of(stack: &Stack<'_>, selection: &Selection<'_>, asked: &RootPath) -> Self {
+        let path = real_path(stack, selection, asked);
+        let package = |entry: &Entry| {
+            let key = &stack.package(entry)?.key;
+            Some(format!("{} {}", key.name, key.version))
+        };
+        let entry = stack.tree.get(&path);
+        Self {
+            asked: asked.clone(),
+            package: entry.and_then(package),
+            verdict: verdict(selection, &path, entry.is_some()),
+            path,
+        }
+    }
+}
+
+/// The path itself where the image has it, or else what it leads to through links.
+fn real_path(stack: &Stack<'_>, selection: &Selection<'_>, asked: &RootPath) -> RootPath {
+    if stack.tree.get(asked).is_some() || selection.layers.iter().any(|layer| layer.tree.get(asked).is_some())
+    {
+        return asked.clone();
+    }
+    stack.tree.resolve(asked).map_or_else(|_| asked.clone(), |resolved| resolved.path)
+}
+
+fn verdict(selection: &Selection<'_>, path: &RootPath, packaged: bool) -> Verdict {
+    let layer = selection.layers.iter().find(|layer| layer.tree.get(path).is_some());
+    let layer = layer.map(|layer| layer.spec.name.clone());
+    if let (Some(chain), Some(layer)) = (selection.closure.chain(path), &layer) {
+        return Verdict::Kept { layer: layer.clone(), chain };
+    }
+    if let Some(rule) = selection.closure.dropped.get(path).and_then(|rule| selection.request.drop.get(*rule))
+    {
+        return Verdict::Dropped { rule: rule.name.clone(), why: rule.reason.clone() };
+    }
+    match layer {
+        Some(layer) => Verdict::Record { layer },
+        None if packaged => Verdict::NotNeeded,
+        None => Verdict::Unknown,
+    }
+}
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { asked, path, package, verdict } = self;
+        if asked != path {
+            writeln!(out, "{asked} leads to {path}")?;
+        }
+        let from = package.as_ref().map_or_else(String::new, |package| format!(", from package {package}"));
+        match verdict {
+            Verdict::Kept { layer, chain } => {
+                write!(out, "{path} is in the layer `{layer}`{from}")?;
+                for (depth, step) in chain.iter().enumerate() {
+                    write!(out, "\n{:1$}{2}", "", 2 * (depth + 1), step.reason)?;
+                }
+                Ok(())
+            }
+            Verdict::Record { layer } => {
+                write!(
+                    out,
+                    "{path} is in the layer `{layer}`: it is the record of a package that gave a file"
+                )
+            }
+            Verdict::Dropped { rule, why } => {
+                write!(out, "{path} is left out{from}\n  by the rule `{rule}`: {why}")
+            }
+            Verdict::NotNeeded => {
+                write!(out, "{path} is not in the image{from}: nothing in the image needs it")
+            }
+            Verdict::Unknown => write!(out, "{path} is not in the image, and no package of the image has it"),
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! From wish lists to locked packages. What the lock has is taken as it is; a distro with a wish that the lock does not
+//! know is resolved anew as a whole, so that the images of one distro always share their packages.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use schema::Architecture;
+use schema::image::ImageSpec;
+use schema::lock::{Lock, LockedPackage, LockedSuite, PackageKey, SetKey};
+use schema::matrix::Matrix;
+
+use crate::plan::{self, Target};
+
+/// What one target asks for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Wish {
+    /// For the image.
+    pub image: SetKey,
+    /// For the image and the gems of its checks.
+    pub gems: SetKey,
+}
+
+/// A distro on one architecture: what is resolved as a whole.
+pub type Base = (String, Architecture);
+
+/// What resolving a base came to.
+#[derive(Debug, Clone, Default)]
+pub struct Resolution {
+    /// The suites that it was resolved in.
+    pub suites: BTreeSet<LockedSuite>,
+    /// The packages of each set.
+    pub sets: BTreeMap<SetKey, BTreeMap<PackageKey, LockedPackage>>,
+}
+
+/// The wishes of every target of a matrix, by what is resolved as a whole.
+pub fn wishes(targets: &[Target], spec: &ImageSpec) -> BTreeMap<Base, BTreeSet<Wish>> {
+    let mut wishes: BTreeMap<Base, BTreeSet<Wish>> = BTreeMap::new();
+    for target in targets {
+        let wish = Wish { image: target.image_set(spec), gems: target.gem_set(spec) };
+        wishes.entry((target.row.distro.clone(), target.architecture)).or_default().insert(wish);
+    }
+    wishes
+}
+
+/// The bases with a wish that a lock does not answer.
+pub fn unanswered(lock: &Lock, wishes: &BTreeMap<Base, BTreeSet<Wish>>) -> Vec<Base> {
+    let answers = |wish: &Wish| lock.sets.contains_key(&wish.image) && lock.sets.contains_key(&wish.gems);
+    wishes.iter().filter(|(_, wishes)| !wishes.iter().all(answers)).map(|(base, _)| base.clone()).collect()
+}
+
+/// Puts what a base was resolved to in place of what the lock had of it.
+pub fn replace(lock: &mut Lock, (distro, architecture): &Base, resolution: Resolution) {
+    lock.sets.retain(|key, _| key.distro != *distro || key.architecture != *architecture);
+    let names: BTreeSet<&String> = resolution.suites.iter().map(|suite| &suite.name).collect();
+    lock.suites.retain(|suite| !names.contains(&suite.name));
+    lock.suites.extend(resolution.suites.iter().cloned());
+    for (key, packages) in resolution.sets {
+        lock.sets.insert(key, packages.keys().cloned().collect());
+        lock.packages.extend(packages);
+    }
+}
+
+/// Takes out what no row of the matrix wants on any architecture: a lock serves the machines of all of them.
+pub fn tidy(lock: &mut Lock, matrix: &Matrix, spec: &ImageSpec) {
+    let mut wanted = BTreeSet::new();
+    for architecture in Architecture::ALL {
+        for target in plan::targets(matrix, spec, architecture, Some(architecture)) {
+            wanted.extend([target.image_set(spec), target.gem_set(spec)]);
+        }
+    }
+    lock.retain(&wanted);
+    let suites: BTreeSet<&String> =
+        matrix.distros.values().flat_map(|distro| distro.suites.iter().chain(&distro.security)).collect();
+    lock.suites.retain(|suite| suites.contains(&suite.name));
+}
+
+/// How two locks differ.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LockChange {
+    /// The packages whose version differs, by distro and architecture.
+    pub packages: BTreeMap<Base, Vec<PackageChange>>,
+}
+
+/// A package whose version differs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PackageChange {
+    /// Its name.
+    pub name: String,
+    /// The version it had, if it was there.
+    pub before: Option<String>,
+    /// The version it has, if it is there.
+    pub after: Option<String>,
+}
+
+impl LockChange {
+    /// What it takes from `before` to `after`.
+    pub fn between(before: &Lock, after: &Lock) -> Self {
+        let (before, after) = (versions(before), versions(after));
+        let bases: BTreeSet<&Base> = before.keys().chain(after.keys()).collect();
+        let mut packages = BTreeMap::new();
+        for base in bases {
+            let none = BTreeMap::new();
+            let (old, new) = (before.get(base).unwrap_or(&none), after.get(base).unwrap_or(&none));
+            let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+            let changes: Vec<PackageChange> = names
+                .into_iter()
+                .filter(|name| old.get(*name) != new.get(*name))
+                .map(|name| PackageChange {
+                    name: name.clone(),
+                    before: old.get(name).cloned(),
+                    after: new.get(name).cloned(),
+                })
+                .collect();
+            if !changes.is_empty() {
+                packages.insert(base.clone(), changes);
+            }
+        }
+        Self { packages }
+    }
+
+    /// Whether the locks have the same packages.
+    pub fn is_empty(&self) -> bool {
+        self.packages.is_empty()
+    }
+}
+
+fn versions(lock: &Lock) -> BTreeMap<Base, BTreeMap<String, String>> {
+    let mut versions: BTreeMap<Base, BTreeMap<String, String>> = BTreeMap::new();
+    for (key, packages) in &lock.sets {
+        let base = versions.entry((key.distro.clone(), key.architecture)).or_default();
+        base.extend(packages.iter().map(|package| (package.name.clone(), package.version.clone())));
+    }
+    versions
+}
+
+impl fmt::Display for LockChange {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_empty() {
+            return write!(formatter, "the lock has the same packages as before");
+        }
+        let mut between = "";
+        for ((distro, architecture), changes) in &self.packages {
+            write!(formatter, "{between}locked {distro} {architecture}:")?;
+            between = "\n";
+            if changes.iter().all(|change| change.before.is_none()) {
+                write!(formatter, " {} packages", changes.len())?;
+                continue;
+            }
+            for PackageChange { name, before, after } in changes {
+                let version =
+                    |version: &Option<String>| version.clone().unwrap_or_else(|| "(none)".to_owned());
+                write!(formatter, "\n  {name} {} -> {}", version(before), version(after))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use schema::Digest;
+
+    fn key(distro: &str, want: &str) -> SetKey {
+        SetKey {
+            distro: distro.to_owned(),
+            architecture: Architecture::Amd64,
+            wants: BTreeSet::from([want.to_owned()]),
+        }
+    }
+
+    fn resolution(sets: &[(SetKey, &[(&str, &str)])]) -> Resolution {
+        let package = |&(name, version): &(&str, &str)| {
+            let key = PackageKey {
+                name: name.to_owned(),
+                version: version.to_owned(),
+                architecture: "amd64".to_owned(),
+            };
+            let at = LockedPackage {
+                suite: "suite".to_owned(),
+                path: format!("{name}.deb"),
+                size: 1,
+                digest: Digest::of(version.as_bytes()),
+            };
+            (key, at)
+        };
+        let sets = sets.iter().map(|(key, packages)| (key.clone(), packages.iter().map(package).collect()));
+        Resolution { suites: BTreeSet::new(), sets: sets.collect() }
+    }
+
+    fn base(distro: &str) -> Base {
+        (distro.to_owned(), Architecture::Amd64)
+    }
+
+    #[test]
+    fn a_base_is_replaced_as_a_whole_and_others_stay() {
+        let mut lock = Lock::default();
+        replace(
+            &mut lock,
+            &base("trixie"),
+            resolution(&[(key("trixie", "ruby"), &[("libc6", "1"), ("ruby", "1")])]),
+        );
+        replace(&mut lock, &base("bookworm"), resolution(&[(key("bookworm", "ruby"), &[("ruby", "0")])]));
+        let before = lock.clone();
+        replace(
+            &mut lock,
+            &base("trixie"),
+            resolution(&[(key("trixie", "jruby"), &[("libc6", "2"), ("java", "1")])]),
+        );
+        assert_eq!(
+            lock.sets.keys().cloned().collect::<Vec<_>>(),
+            [key("bookworm", "ruby"), key("trixie", "jruby")]
+        );
+        insta::assert_snapshot!(LockChange::between(&before, &lock), @r"
+        locked trixie amd64:
+          java (none) -> 1
+          libc6 1 -> 2
+          ruby 1 -> (none)
+        ");
+        assert!(LockChange::between(&lock, &lock).is_empty());
+    }
+
+    #[test]
+    fn a_first_lock_is_counted_and_not_listed() {
+        let mut lock = Lock::default();
+        replace(
+            &mut lock,
+            &base("trixie"),
+            resolution(&[(key("trixie", "ruby"), &[("libc6", "1"), ("ruby", "1")])]),
+        );
+        insta::assert_snapshot!(LockChange::between(&Lock::default(), &lock), @"locked trixie amd64: 2 packages");
+    }
+
+    #[test]
+    fn a_base_with_one_unknown_wish_is_unanswered() {
+        let mut lock = Lock::default();
+        replace(
+            &mut lock,
+            &base("trixie"),
+            resolution(&[(key("trixie", "ruby"), &[]), (key("trixie", "gems"), &[])]),
+        );
+        let wish = |image: &str| Wish { image: key("trixie", image), gems: key("trixie", "gems") };
+        let wishes = |images: &[&str]| {
+            BTreeMap::from([(
+                base("trixie"),
+                images.iter().map(|image| wish(image)).collect::<BTreeSet<_>>(),
+            )])
+        };
+        assert!(unanswered(&lock, &wishes(&["ruby"])).is_empty());
+        assert_eq!(unanswered(&lock, &wishes(&["ruby", "jruby"])), [base("trixie")]);
+    }
+}

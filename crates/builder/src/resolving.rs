@@ -1,0 +1,181 @@
+//! From wishes that the lock does not answer to a lock that does.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use debian::openpgp::Keyring;
+use debian::relation::Relation;
+use debian::{Archive, ArchiveName, PackageRecord, Suite, Universe, resolve};
+use fs_err as fs;
+use rayon::prelude::*;
+use schema::lock::{Lock, LockedPackage, LockedSuite, PackageKey, SetKey};
+
+use crate::locking::{self, Base, LockChange, Resolution, Wish};
+use crate::observer::{Event, Observer};
+use crate::plan::Selection;
+use crate::project::LOCK;
+use crate::{BuildError, Builder};
+
+/// The part of an archive that the images are made of.
+const COMPONENT: &str = "main";
+
+impl Builder {
+    /// The lock that answers every wish of the matrix; resolved and written where the one that is there does not.
+    pub(crate) fn locked(&mut self, observer: &dyn Observer) -> Result<Lock, BuildError> {
+        let lock = self.project.lock.clone().unwrap_or_default();
+        let targets = self.plan(&Selection::default()).expect("no pattern, so none that matches nothing");
+        let wishes = locking::wishes(&targets, self.spec());
+        let missing = locking::unanswered(&lock, &wishes);
+        if missing.is_empty() {
+            return Ok(lock);
+        }
+        if self.options.locked {
+            let bases: Vec<String> = missing.iter().map(|(distro, on)| format!("{distro} {on}")).collect();
+            return Err(BuildError::LockedOut { bases: bases.join(", ") });
+        }
+        let wishes = wishes.into_iter().filter(|(base, _)| missing.contains(base)).collect();
+        let (lock, change) = self.resolved(&lock, &wishes, observer)?;
+        self.write_lock(&lock)?;
+        observer.observe(&Event::Relocked(&change));
+        Ok(lock)
+    }
+
+    /// Resolves every distro anew. With `dry_run` the lock stays as it is.
+    ///
+    /// # Errors
+    /// When a suite cannot be read, or does not have what is wanted.
+    pub fn update(&mut self, dry_run: bool, observer: &dyn Observer) -> Result<LockChange, BuildError> {
+        let lock = self.project.lock.clone().unwrap_or_default();
+        let targets = self.plan(&Selection::default()).expect("no pattern, so none that matches nothing");
+        let (lock, change) = self.resolved(&lock, &locking::wishes(&targets, self.spec()), observer)?;
+        if !dry_run {
+            self.write_lock(&lock)?;
+        }
+        Ok(change)
+    }
+
+    fn resolved(
+        &self,
+        before: &Lock,
+        wishes: &BTreeMap<Base, BTreeSet<Wish>>,
+        observer: &dyn Observer,
+    ) -> Result<(Lock, LockChange), BuildError> {
+        let resolutions: Vec<Result<Resolution, BuildError>> = wishes
+            .par_iter()
+            .map(|(base, wishes)| {
+                observer.observe(&Event::Resolving { distro: &base.0 });
+                self.resolve(before, base, wishes)
+            })
+            .collect();
+        let mut lock = before.clone();
+        for (base, resolution) in wishes.keys().zip(resolutions) {
+            locking::replace(&mut lock, base, resolution?);
+        }
+        locking::tidy(&mut lock, &self.project.matrix, self.spec());
+        let change = LockChange::between(before, &lock);
+        Ok((lock, change))
+    }
+
+    fn resolve(
+        &self,
+        lock: &Lock,
+        (distro, architecture): &Base,
+        wishes: &BTreeSet<Wish>,
+    ) -> Result<Resolution, BuildError> {
+        let keyring = match self.project.keyrings.get(distro) {
+            Some(keys) => Keyring::parse([keys.as_slice()])
+                .map_err(|source| BuildError::Keyring { distro: distro.clone(), source })?,
+            None => Keyring::debian(),
+        };
+        let mirrors = self.mirrors(lock)?;
+        let archive = Archive {
+            client: &self.client,
+            store: &self.store,
+            mirrors: &mirrors.all,
+            keyring: &keyring,
+            now: self.now,
+        };
+        let written = &self.project.matrix.distros[distro];
+        let suite = |name: &String, archive| Suite {
+            name: name.clone(),
+            archive,
+            components: vec![COMPONENT.to_owned()],
+            archived: written.archived,
+            seen: lock.suites.iter().find(|suite| suite.name == *name).map(|suite| suite.date),
+        };
+        let main = written.suites.iter().map(|name| suite(name, ArchiveName::Main));
+        let security = written.security.iter().map(|name| suite(name, ArchiveName::Security));
+        let suites: Vec<Suite> = main.chain(security).collect();
+
+        let mut resolution = Resolution::default();
+        let read = |suites: &[Suite]| -> Result<(Universe, Vec<LockedSuite>), BuildError> {
+            let indexes: Vec<_> =
+                suites.par_iter().map(|suite| archive.suite(suite, *architecture)).collect();
+            let mut locked = Vec::new();
+            let mut universe = Vec::new();
+            for index in indexes {
+                let (index, release) = index?;
+                locked.push(LockedSuite { name: index.suite.name.clone(), date: index.date, release });
+                universe.push(index);
+            }
+            Ok((Universe::new(universe, *architecture), locked))
+        };
+        let (everything, locked) = read(&suites)?;
+        resolution.suites.extend(locked);
+        // Gems are test inputs and in no image: those of the release do.
+        let released: Vec<Suite> =
+            suites.into_iter().filter(|suite| suite.archive == ArchiveName::Main).collect();
+        let (released, _) = read(&released)?;
+        for wish in wishes {
+            let image = choose(&everything, distro, &wish.image)?;
+            let mut gems = choose(&released, distro, &wish.gems)?;
+            gems.retain(|key, _| !image.keys().any(|chosen| chosen.name == key.name));
+            gems.extend(image.clone());
+            resolution.sets.insert(wish.image.clone(), image);
+            resolution.sets.insert(wish.gems.clone(), gems);
+        }
+        Ok(resolution)
+    }
+
+    fn write_lock(&mut self, lock: &Lock) -> Result<(), BuildError> {
+        let path = self.project.root.join(LOCK);
+        let file = tempfile::NamedTempFile::new_in(&self.project.root)?;
+        fs::write(file.path(), lock.render())?;
+        file.persist(&path).map_err(|error| error.error)?;
+        self.project.lock = Some(lock.clone());
+        Ok(())
+    }
+
+    /// Resolves the matrix anew after a locked package was found to be gone.
+    pub(crate) fn resolve_again(&mut self, observer: &dyn Observer) -> Result<(), BuildError> {
+        let change = self.update(false, observer)?;
+        observer.observe(&Event::Relocked(&change));
+        Ok(())
+    }
+
+    pub(crate) fn may_resolve(&self) -> bool {
+        !self.options.locked && !self.options.client.offline
+    }
+}
+
+fn choose(
+    universe: &Universe,
+    distro: &str,
+    set: &SetKey,
+) -> Result<BTreeMap<PackageKey, LockedPackage>, BuildError> {
+    let wanted = set
+        .wants
+        .iter()
+        .map(|want| {
+            Relation::parse(want).map_err(|source| BuildError::PackageName { package: want.clone(), source })
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    let chosen = resolve(universe, &wanted)
+        .map_err(|source| BuildError::Resolve { distro: distro.to_owned(), source })?;
+    Ok(chosen.into_iter().map(locked).collect())
+}
+
+fn locked(record: PackageRecord) -> (PackageKey, LockedPackage) {
+    let PackageRecord { name, version, architecture, filename, size, sha256, suite, .. } = record;
+    let key = PackageKey { name, version, architecture };
+    (key, LockedPackage { suite, path: filename, size, digest: sha256 })
+}

@@ -1,0 +1,102 @@
+//! One tree out of many: merged /usr, the packages, and the made files of an image, with the provenance of each entry.
+
+use rootfs::{Content, Entry, InsertError, Origin, RootPath, StackError, TarError, Tree};
+use rootfs::{Dialect, Layer, Limits};
+use schema::lock::PackageKey;
+
+use crate::made::{self, MadeError};
+use crate::project::ImageFolder;
+
+/// The links that every Debian since bookworm has at the top of its root, and that debootstrap, not a package, makes
+/// before bookworm (Debian Policy 10.1, file-hierarchy(7)). A package's `/lib/x` goes to `/usr/lib/x` through them.
+const MERGED_USR: [&str; 4] = ["bin", "sbin", "lib", "lib64"];
+
+/// A package, opened: what it says of itself, and its files as a tar that is not unpacked.
+#[derive(Debug, Clone)]
+pub(crate) struct Package {
+    /// Which it is.
+    pub key: PackageKey,
+    /// Its control file (deb-control(5)).
+    pub control: Vec<u8>,
+    /// Its list of MD5 sums, where it has one (deb-md5sums(5)).
+    pub md5sums: Vec<u8>,
+    /// Its files.
+    pub data: Content,
+}
+
+/// A tree and where its entries came from.
+#[derive(Debug)]
+pub(crate) struct Stack<'a> {
+    /// The tree.
+    pub tree: Tree,
+    packages: &'a [Package],
+}
+
+/// Packages that do not make a tree.
+#[derive(Debug, thiserror::Error)]
+pub enum TreeError {
+    /// The files of a package are no acceptable tar.
+    #[error("cannot read the files of package {package}")]
+    Tar {
+        /// The package.
+        package: String,
+        /// What is wrong.
+        source: TarError,
+    },
+    /// The files of a package do not fit on those below.
+    #[error("cannot stack package {package}")]
+    Stack {
+        /// The package.
+        package: String,
+        /// What is wrong.
+        source: StackError,
+    },
+    /// The links of merged /usr do not fit.
+    #[error("cannot merge /usr")]
+    MergedUsr(#[source] InsertError),
+    /// A file of the image cannot be made.
+    #[error(transparent)]
+    Made(#[from] MadeError),
+}
+
+impl<'a> Stack<'a> {
+    /// Stacks `packages`, in their order, and the made files of `image` on them; `series` is the Ruby's.
+    ///
+    /// # Errors
+    /// When a package is no acceptable one, or a file cannot be made.
+    pub(crate) fn new(packages: &'a [Package], image: &ImageFolder, series: &str) -> Result<Self, TreeError> {
+        let made = Origin(u32::try_from(packages.len()).expect("a distro has fewer packages"));
+        let mut tree = merged_usr(made).map_err(TreeError::MergedUsr)?;
+        for (origin, package) in (0..).map(Origin).zip(packages) {
+            stack_package(&mut tree, package, origin)?;
+        }
+        for layer in &image.spec.layers {
+            for file in &layer.files {
+                made::make(&mut tree, file, image, series, made)?;
+            }
+        }
+        Ok(Self { tree, packages })
+    }
+
+    /// The package that an entry came from; none where it was made for the image.
+    pub(crate) fn package(&self, entry: &Entry) -> Option<&'a Package> {
+        self.packages.get(entry.origin.0 as usize)
+    }
+}
+
+fn stack_package(tree: &mut Tree, package: &Package, origin: Origin) -> Result<(), TreeError> {
+    let name = || format!("{} {}", package.key.name, package.key.version);
+    let layer = Layer::parse(package.data.clone(), Dialect::Debian, Limits::default())
+        .map_err(|source| TreeError::Tar { package: name(), source })?;
+    tree.stack(&layer, origin).map_err(|source| TreeError::Stack { package: name(), source })
+}
+
+fn merged_usr(origin: Origin) -> Result<Tree, InsertError> {
+    let mut tree = Tree::new();
+    for name in MERGED_USR {
+        let path = |text: String| RootPath::parse(text).expect("a constant path");
+        tree.insert(path(format!("/usr/{name}")), Entry::directory(rootfs::Metadata::root(0o755), origin))?;
+        tree.insert(path(format!("/{name}")), Entry::symlink(format!("usr/{name}"), origin))?;
+    }
+    Ok(tree)
+}

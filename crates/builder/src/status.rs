@@ -1,0 +1,67 @@
+//! What an image says of the packages in it: for each one that gave a file, its control fields and MD5 sums below
+//! `/var/lib/dpkg/status.d`. Scanners read them there in an image that has no dpkg database; the convention is the one
+//! of the distroless images.
+
+use std::collections::BTreeMap;
+
+use rootfs::{Entry, Kind, Metadata, Origin, RootPath, Tree};
+
+use crate::stack::Package;
+
+const FOLDER: &str = "/var/lib/dpkg/status.d";
+
+/// The records of `packages` that are true for the files of `tree`, by their paths.
+pub(crate) fn records<'a>(
+    packages: impl Iterator<Item = &'a Package>,
+    tree: &Tree,
+) -> BTreeMap<RootPath, Entry> {
+    let mut records = BTreeMap::new();
+    for package in packages {
+        let path = |ending: &str| {
+            RootPath::parse(format!("{FOLDER}/{}{ending}", package.key.name))
+                .expect("a package's name has letters, digits, `+`, `-` and `.` only")
+        };
+        let file = |bytes: Vec<u8>| Entry::file(Metadata::root(0o644), bytes, Origin::default());
+        let mut control = package.control.clone();
+        if control.last().is_some_and(|byte| *byte != b'\n') {
+            control.push(b'\n');
+        }
+        records.insert(path(""), file(control));
+        records.insert(path(".md5sums"), file(sums_of(&package.md5sums, tree)));
+    }
+    records
+}
+
+/// The lines of an `md5sums` file whose file is in the tree.
+fn sums_of(md5sums: &[u8], tree: &Tree) -> Vec<u8> {
+    let mut kept = Vec::new();
+    for line in md5sums.split(|byte| *byte == b'\n') {
+        // 32 digits, two spaces, and a path without a slash in front (deb-md5sums(5)).
+        let Some(name) = line.get(32..).and_then(|rest| rest.strip_prefix(b"  ")) else { continue };
+        let Ok(path) = RootPath::parse([b"/", name].concat()) else { continue };
+        let Ok(resolved) = tree.resolve(&path) else { continue };
+        if tree.get(&resolved.path).is_some_and(|entry| matches!(entry.kind, Kind::File(_))) {
+            kept.extend_from_slice(line);
+            kept.push(b'\n');
+        }
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_are_those_of_files_in_the_tree_also_through_links() {
+        let mut tree = Tree::new();
+        let mut insert =
+            |path: &str, entry: Entry| tree.insert(RootPath::parse(path).unwrap(), entry).unwrap();
+        insert("/usr/lib/x.so", Entry::file(Metadata::root(0o644), b"x".to_vec(), Origin(0)));
+        insert("/lib", Entry::symlink("usr/lib", Origin(0)));
+        let sum = "d41d8cd98f00b204e9800998ecf8427e";
+        let text =
+            format!("{sum}  lib/x.so\n{sum}  usr/lib/y.so\n{sum}  usr/lib\nnonsense\n{sum} usr/lib/x.so\n");
+        assert_eq!(sums_of(text.as_bytes(), &tree), format!("{sum}  lib/x.so\n").into_bytes());
+    }
+}

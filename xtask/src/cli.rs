@@ -1,0 +1,198 @@
+//! The flags of every verb, and nothing else: what they mean is up to the verbs.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use schema::Architecture;
+
+/// Builds, checks and hands on distroless Ruby images.
+#[derive(Debug, Parser)]
+#[command(name = "xtask", bin_name = "cargo xtask", version)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) output: OutputFlags,
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OutputFlags {
+    /// Say only what went wrong
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Build every image of the matrix, check it, and write the size report
+    BuildAll(BuildAllFlags),
+    /// Build and check some of the images
+    Build(BuildFlags),
+    /// Run the checks of images that are built
+    Check(CheckFlags),
+    /// List the images of the matrix
+    List(ListFlags),
+    /// Say why a file is in an image, or which rule left it out
+    Why(WhyFlags),
+    /// Run a command in an image
+    Run(RunFlags),
+    /// Hand an image on as an OCI layout, an archive for `docker load`, or a folder
+    Export(ExportFlags),
+    /// Write the table of sizes in the README from the last run
+    Report(ReportFlags),
+    /// Resolve the suites anew, and show what changes in the lock
+    Update(UpdateFlags),
+    /// The first process of a sandbox; started by the program itself
+    #[command(name = SANDBOX_INIT, hide = true)]
+    SandboxInit,
+}
+
+/// The subcommand that a sandbox's first process is started with.
+pub(crate) const SANDBOX_INIT: &str = "sandbox-init";
+
+#[derive(Debug, Args)]
+pub(crate) struct BuildAllFlags {
+    /// Only images whose name or tag matches; a glob, as in '3.3*'
+    #[arg(value_name = "PATTERN")]
+    pub(crate) patterns: Vec<String>,
+    #[command(flatten)]
+    pub(crate) build: BuildOptions,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BuildFlags {
+    /// Names or tags, as in ruby:3.3-trixie, or globs over them
+    #[arg(value_name = "IMAGE", required = true)]
+    pub(crate) images: Vec<String>,
+    #[command(flatten)]
+    pub(crate) build: BuildOptions,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BuildOptions {
+    /// Compress as hard as can be
+    #[arg(long)]
+    pub(crate) release: bool,
+    /// Build, but run no checks
+    #[arg(long)]
+    pub(crate) no_check: bool,
+    /// Build for this architecture instead of the matrix's
+    #[arg(long, value_name = "ARCHITECTURE")]
+    pub(crate) arch: Option<Architecture>,
+    /// Threads to work with; as many as there are cores by default
+    #[arg(long, value_name = "N")]
+    pub(crate) jobs: Option<std::num::NonZeroUsize>,
+    #[command(flatten)]
+    pub(crate) packages: PackageOptions,
+}
+
+/// Where packages come from, and which.
+#[derive(Debug, Args)]
+pub(crate) struct PackageOptions {
+    /// Fail if matrix.lock would have to change
+    #[arg(long)]
+    pub(crate) locked: bool,
+    /// Use nothing but what is in the cache
+    #[arg(long)]
+    pub(crate) offline: bool,
+    /// The Debian mirror, instead of the one in matrix.toml or of this machine's apt
+    #[arg(long, value_name = "URL")]
+    pub(crate) mirror: Option<String>,
+    /// The mirror of the security archive; MIRROR with `-security` at its end by default
+    #[arg(long, value_name = "URL", requires = "mirror")]
+    pub(crate) security_mirror: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum EngineName {
+    Sandbox,
+    Docker,
+    Podman,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckFlags {
+    /// Names or tags, or globs over them; every image by default
+    #[arg(value_name = "IMAGE")]
+    pub(crate) images: Vec<String>,
+    /// What runs the image
+    #[arg(long, value_enum, default_value_t = EngineName::Sandbox)]
+    pub(crate) engine: EngineName,
+    #[command(flatten)]
+    pub(crate) packages: PackageOptions,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListFlags {
+    /// As JSON, for programs
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WhyFlags {
+    /// Its name or tag, as in ruby:3.3-trixie
+    #[arg(value_name = "IMAGE")]
+    pub(crate) image: String,
+    /// An absolute path in the image
+    #[arg(value_name = "PATH")]
+    pub(crate) path: std::ffi::OsString,
+    #[command(flatten)]
+    pub(crate) packages: PackageOptions,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunFlags {
+    /// Its name or tag, as in ruby:3.3-trixie
+    #[arg(value_name = "IMAGE")]
+    pub(crate) image: String,
+    /// The command and its arguments; the image's own by default
+    #[arg(value_name = "COMMAND", last = true)]
+    pub(crate) command: Vec<std::ffi::OsString>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum ExportFormat {
+    /// An OCI image layout with this image alone
+    Oci,
+    /// An archive for `docker load`
+    DockerArchive,
+    /// The files, as they are in a container
+    Dir,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExportFlags {
+    /// Its name or tag, as in ruby:3.3-trixie
+    #[arg(value_name = "IMAGE")]
+    pub(crate) image: String,
+    /// The form
+    #[arg(long, value_enum)]
+    pub(crate) format: ExportFormat,
+    /// Where to
+    #[arg(long, value_name = "PATH")]
+    pub(crate) output: PathBuf,
+    /// Replace what is there
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReportFlags {
+    /// Change nothing, and fail if the README is not what the last run gives
+    #[arg(long)]
+    pub(crate) check: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UpdateFlags {
+    /// Show what would change, and leave the lock as it is
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// The Debian mirror, instead of the one in matrix.toml or of this machine's apt
+    #[arg(long, value_name = "URL")]
+    pub(crate) mirror: Option<String>,
+    /// The mirror of the security archive; MIRROR with `-security` at its end by default
+    #[arg(long, value_name = "URL", requires = "mirror")]
+    pub(crate) security_mirror: Option<String>,
+}

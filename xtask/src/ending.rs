@@ -1,0 +1,67 @@
+//! How a verb ends: its exit status, and an error as people read it: what failed, why, and what to do next. An error is
+//! shown here and nowhere else.
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use crate::printer::Printer;
+
+/// How a verb ended that could do what it was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// All is well.
+    Good,
+    /// A check failed, or a generated file is not what it should be. What it is was printed.
+    Bad,
+    /// A command that was run for somebody ended with this status.
+    Status(u8),
+}
+
+/// 0 for good, 1 for bad, 2 for what could not run.
+pub(crate) fn exit_code(ending: anyhow::Result<Ending>, printer: &Printer) -> ExitCode {
+    match ending {
+        Ok(Ending::Good) => ExitCode::SUCCESS,
+        Ok(Ending::Bad) => ExitCode::from(1),
+        Ok(Ending::Status(status)) => ExitCode::from(status),
+        Err(error) => {
+            printer.error(&describe(&error));
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// An error, its causes, and a hint, as lines.
+fn describe(error: &anyhow::Error) -> String {
+    let mut text = format!("error: {error}");
+    let mut said = error.to_string();
+    for cause in error.chain().skip(1) {
+        let cause = cause.to_string();
+        // Some errors say their cause in their own sentence.
+        if !said.contains(&cause) {
+            text += &format!("\n  because: {}", cause.replace('\n', "\n  "));
+        }
+        said = cause;
+    }
+    if let Some(hint) = error.chain().find_map(hint) {
+        text += &format!("\nhint: {hint}");
+    }
+    text
+}
+
+/// The next step, from whichever error knows one.
+fn hint(error: &(dyn Error + 'static)) -> Option<String> {
+    macro_rules! first_of {
+        ($($kind:ty),* $(,)?) => {
+            None$(.or_else(|| error.downcast_ref::<$kind>().and_then(<$kind>::hint)))*
+        };
+    }
+    first_of![
+        builder::BuildError,
+        builder::project::ProjectError,
+        builder::plan::PlanError,
+        oci::LayoutError,
+        oci::export::ExportError,
+        report::ReportError,
+        sandbox::SandboxError,
+    ]
+}

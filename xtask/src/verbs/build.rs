@@ -1,0 +1,43 @@
+//! `build-all` and `build`: images, their checks, and the report.
+
+use builder::check::EngineKind;
+use builder::plan::Selection;
+
+use super::session::{self, Settings};
+use super::{check, report};
+use crate::cli::{BuildAllFlags, BuildFlags, BuildOptions};
+use crate::ending::Ending;
+use crate::printer::Printer;
+
+/// Every image, or those that match.
+pub(crate) fn all(flags: &BuildAllFlags, printer: &Printer) -> anyhow::Result<Ending> {
+    build(&flags.patterns, &flags.build, printer)
+}
+
+/// Some of the images.
+pub(crate) fn some(flags: &BuildFlags, printer: &Printer) -> anyhow::Result<Ending> {
+    build(&flags.images, &flags.build, printer)
+}
+
+fn build(patterns: &[String], options: &BuildOptions, printer: &Printer) -> anyhow::Result<Ending> {
+    if let Some(jobs) = options.jobs {
+        rayon::ThreadPoolBuilder::new().num_threads(jobs.get()).build_global()?;
+    }
+    let settings = Settings { release: options.release, ..Settings::from(&options.packages) };
+    let mut builder = session::builder(settings)?;
+    let selection = Selection { patterns: patterns.to_vec(), architecture: options.arch };
+    let targets = builder.plan(&selection)?;
+    let built = builder.build(&targets, printer)?;
+    if options.no_check {
+        builder.write_record(built.into_iter().map(|built| built.record).collect())?;
+        return Ok(Ending::Good);
+    }
+    let records = builder.check(&targets, built, EngineKind::Sandbox, printer)?;
+    let ending = check::summary(&records, printer);
+    builder.write_record(records)?;
+    // The table shows the whole matrix: a part of it leaves it alone.
+    if patterns.is_empty() {
+        report::write(&builder, printer)?;
+    }
+    Ok(ending)
+}

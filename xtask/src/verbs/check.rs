@@ -1,0 +1,51 @@
+//! `check`: the checks of images that are built.
+
+use builder::check::EngineKind;
+use builder::plan::Selection;
+use checks::Tool;
+use schema::run::{CheckOutcome, ImageRecord};
+
+use super::session::{self, Settings};
+use crate::cli::{CheckFlags, EngineName};
+use crate::ending::Ending;
+use crate::printer::Printer;
+
+/// Runs the checks. What is not built yet is built.
+pub(crate) fn check(flags: &CheckFlags, printer: &Printer) -> anyhow::Result<Ending> {
+    let mut builder = session::builder(Settings::from(&flags.packages))?;
+    let selection = Selection { patterns: flags.images.clone(), architecture: None };
+    let targets = builder.plan(&selection)?;
+    let built = builder.build(&targets, printer)?;
+    let engine = match flags.engine {
+        EngineName::Sandbox => EngineKind::Sandbox,
+        EngineName::Docker => EngineKind::Container(Tool::Docker),
+        EngineName::Podman => EngineKind::Container(Tool::Podman),
+    };
+    let records = builder.check(&targets, built, engine, printer)?;
+    Ok(summary(&records, printer))
+}
+
+/// What failed, and how many passed.
+pub(super) fn summary(records: &[ImageRecord], printer: &Printer) -> Ending {
+    let mut ending = Ending::Good;
+    for record in records {
+        for check in &record.checks {
+            if let CheckOutcome::Failed { message, output, errors } = &check.outcome {
+                ending = Ending::Bad;
+                printer.error(&format!("FAILED {}: {}\n  {message}", record.name, check.name));
+                for (name, text) in [("output", output), ("errors", errors)] {
+                    if !text.trim().is_empty() {
+                        printer.error(&format!("  {name}:\n    {}", text.trim_end().replace('\n', "\n    ")));
+                    }
+                }
+            }
+        }
+        printer.line(format_args!(
+            "{}: {} of {} checks passed",
+            record.name,
+            record.checks_passed(),
+            record.checks.len()
+        ));
+    }
+    ending
+}

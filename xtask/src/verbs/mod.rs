@@ -1,0 +1,12 @@
+//! One module a verb: it reads its flags, calls a library, and prints what comes back.
+
+pub(crate) mod build;
+pub(crate) mod check;
+pub(crate) mod export;
+pub(crate) mod list;
+pub(crate) mod report;
+pub(crate) mod run;
+pub(crate) mod update;
+pub(crate) mod why;
+
+mod session;

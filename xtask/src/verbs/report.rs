@@ -1,0 +1,48 @@
+//! `report`: the table of sizes in the README.
+
+use builder::Builder;
+use fs_err as fs;
+use report::{Published, SIZES};
+
+use super::session::{self, Settings};
+use crate::cli::ReportFlags;
+use crate::ending::Ending;
+use crate::printer::Printer;
+
+const README: &str = "README.md";
+
+/// Writes the table, or says whether it is what the last run gives.
+pub(crate) fn report(flags: &ReportFlags, printer: &Printer) -> anyhow::Result<Ending> {
+    let builder = session::builder(Settings::default())?;
+    if !flags.check {
+        write(&builder, printer)?;
+        return Ok(Ending::Good);
+    }
+    let (before, after) = pages(&builder)?;
+    if before == after {
+        return Ok(Ending::Good);
+    }
+    printer
+        .error(&format!("{README} does not have the sizes of the last run\nhint: run `cargo xtask report`"));
+    Ok(Ending::Bad)
+}
+
+/// Writes the table where it differs.
+pub(super) fn write(builder: &Builder, printer: &Printer) -> anyhow::Result<()> {
+    let (before, after) = pages(builder)?;
+    if before != after {
+        fs::write(builder.project().root.join(README), after)?;
+        printer.line(format_args!("wrote the table of sizes in {README}"));
+    }
+    Ok(())
+}
+
+/// The README as it is, and as it should be.
+fn pages(builder: &Builder) -> anyhow::Result<(String, String)> {
+    let project = builder.project();
+    let file = format!("images/{}/published.toml", project.matrix.image);
+    let published = Published::parse(&file, &fs::read_to_string(project.root.join(&file))?)?;
+    let before = fs::read_to_string(project.root.join(README))?;
+    let after = report::splice(&before, &SIZES, &report::table(&builder.last_record()?, &published))?;
+    Ok((before, after))
+}

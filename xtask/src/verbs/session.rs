@@ -1,0 +1,63 @@
+//! What every verb begins with: the project around the current folder, and a builder for it.
+
+use std::io;
+
+use builder::{Builder, Options};
+use schema::matrix::Mirror;
+use schema::{Digest, Hasher};
+
+use crate::cli::{PackageOptions, SANDBOX_INIT};
+use crate::environment;
+
+/// What a verb may set.
+#[derive(Default)]
+pub(super) struct Settings {
+    pub(super) locked: bool,
+    pub(super) offline: bool,
+    pub(super) release: bool,
+    pub(super) mirror: Option<Mirror>,
+}
+
+impl From<&PackageOptions> for Settings {
+    fn from(options: &PackageOptions) -> Self {
+        Self {
+            locked: options.locked,
+            offline: options.offline,
+            release: false,
+            mirror: mirror(options.mirror.as_ref(), options.security_mirror.as_ref()),
+        }
+    }
+}
+
+/// The security archive is beside the main one on every public mirror, under its name with `-security` at the end.
+pub(super) fn mirror(main: Option<&String>, security: Option<&String>) -> Option<Mirror> {
+    let main = main?.trim_end_matches('/').to_owned();
+    let security = security.cloned().unwrap_or_else(|| format!("{main}-security"));
+    Some(Mirror { main, security })
+}
+
+/// A builder for the project.
+pub(super) fn builder(settings: Settings) -> anyhow::Result<Builder> {
+    let root = environment::project_root()?;
+    let options = Options {
+        cache: environment::cache_folder()?,
+        dist: root.join("dist"),
+        host: environment::host()?,
+        locked: settings.locked,
+        release: settings.release,
+        mirror: settings.mirror,
+        apt_sources: environment::apt_sources()?,
+        client: environment::client_options(settings.offline),
+        tool: tool()?,
+        sandbox: sandbox::Program::current_executable(SANDBOX_INIT),
+    };
+    Ok(Builder::open(&root, options)?)
+}
+
+/// The digest of this very program: what another one built is not taken for its own work.
+fn tool() -> anyhow::Result<Digest> {
+    let mut program = fs_err::File::open("/proc/self/exe")?;
+    let mut hasher = Hasher::new();
+    io::copy(&mut program, &mut hasher)?;
+    Ok(hasher.finish())
+}

@@ -1,0 +1,14 @@
+//! `update`: newer packages.
+
+use super::session::{self, Settings};
+use crate::cli::UpdateFlags;
+use crate::ending::Ending;
+use crate::printer::Printer;
+
+/// Resolves every distro anew, and shows what changes.
+pub(crate) fn update(flags: &UpdateFlags, printer: &Printer) -> anyhow::Result<Ending> {
+    let mirror = session::mirror(flags.mirror.as_ref(), flags.security_mirror.as_ref());
+    let mut builder = session::builder(Settings { mirror, ..Settings::default() })?;
+    printer.result(builder.update(flags.dry_run, printer)?);
+    Ok(Ending::Good)
+}
