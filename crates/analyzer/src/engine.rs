@@ -11,7 +11,7 @@ use rootfs::{Kind, Resolved, RootPath, Tree};
 use crate::closure::{Closure, Reason};
 use crate::elf::{self, ElfError, Object};
 use crate::finding::{Finding, FindingKind};
-use crate::pattern::{self, BadPattern, Drops};
+use crate::pattern::{self, BadPattern, Drops, Expansion};
 use crate::request::{Request, Root};
 use crate::rules::RULES;
 use crate::scope::Scope;
@@ -194,8 +194,8 @@ fn answer_request<'s>(scope: &'s Scope<'s>, roots: &[Root], bad_patterns: Vec<Ba
         answer.find(None, FindingKind::BadPattern { pattern, problem });
     }
     for Root { pattern, reason } in roots {
-        let paths = match pattern::expand(scope.tree, pattern) {
-            Ok(paths) => paths,
+        let Expansion { links, paths } = match pattern::expand(scope.tree, pattern) {
+            Ok(expansion) => expansion,
             Err(problem) => {
                 answer.find(None, FindingKind::BadPattern { pattern: pattern.clone(), problem });
                 continue;
@@ -204,7 +204,7 @@ fn answer_request<'s>(scope: &'s Scope<'s>, roots: &[Root], bad_patterns: Vec<Ba
         // A path that is written out must not be dropped; what a glob meets may be.
         let strength = if pattern::is_glob(pattern) { Strength::Soft } else { Strength::Hard };
         let reason = Reason { from: None, rule: "root", because: reason.as_str().into() };
-        let known = answer.reached.len() + answer.dropped.len();
+        let (reached, findings) = (answer.reached.len(), answer.findings.len());
         for path in paths {
             if scope.tree.resolve(&path).is_ok() {
                 answer.below(path.as_bytes(), &reason, strength);
@@ -212,7 +212,9 @@ fn answer_request<'s>(scope: &'s Scope<'s>, roots: &[Root], bad_patterns: Vec<Ba
                 answer.real(path, Role::Own, reason.clone(), strength);
             }
         }
-        if answer.reached.len() + answer.dropped.len() == known {
+        if answer.reached.len() > reached {
+            answer.on_the_way(&links, &reason, strength);
+        } else if answer.findings.len() == findings {
             answer.find(None, FindingKind::RootNotFound { pattern: pattern.clone() });
         }
     }
@@ -317,3 +319,6 @@ fn add_folders(entries: &mut BTreeMap<RootPath, Vec<Reason>>) {
 pub(crate) fn escaped(text: &[u8]) -> String {
     rootfs::Escaped::from(text).to_string()
 }
+
+#[cfg(test)]
+mod tests;

@@ -27,7 +27,7 @@ pub enum FindingKind {
         /// What is wrong with it.
         problem: String,
     },
-    /// Nothing in the tree matches a root of the request.
+    /// Nothing in the tree matches a root of the request, or nothing that is kept.
     RootNotFound {
         /// The pattern of the root.
         pattern: String,
@@ -103,7 +103,9 @@ impl fmt::Display for FindingKind {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::BadPattern { pattern, problem } => write!(out, "`{pattern}` is no pattern: {problem}"),
-            Self::RootNotFound { pattern } => write!(out, "nothing matches the root `{pattern}`"),
+            Self::RootNotFound { pattern } => {
+                write!(out, "nothing that is kept matches the root `{pattern}`")
+            }
             Self::Damaged(error) => write!(out, "damaged ELF object: {error}"),
             Self::LibraryNotFound { name, other_architecture: None } => {
                 write!(out, "cannot find the library {name}")
@@ -149,7 +151,7 @@ mod tests {
                 None,
                 FindingKind::RootNotFound { pattern: "/usr/bin/ruby".into() },
                 "root-not-found:/usr/bin/ruby",
-                "nothing matches the root `/usr/bin/ruby`",
+                "nothing that is kept matches the root `/usr/bin/ruby`",
             ),
             (
                 file(),

@@ -4,6 +4,10 @@ use rootfs::{Entry, Metadata, Origin, RootPath, Tree};
 
 use crate::{Closure, Request, Root, analyze};
 
+/// The smallest rbconfig.rb that makes a tree one with a Ruby, and its place.
+pub(crate) const RBCONFIG: (&str, &str) =
+    ("/ruby/rbconfig.rb", "CONFIG[\"ruby_version\"] = \"3.3.0\"\nCONFIG[\"rubyarchdir\"] = \"/ruby\"\n");
+
 /// A path known to be one.
 pub(crate) fn path(text: &str) -> RootPath {
     RootPath::parse(text).unwrap()

@@ -14,7 +14,7 @@ pub struct Request {
 pub struct Root {
     /// A path of the tree, or a glob: `*` and `?` stay within one name, `**` does not. The folders before the first
     /// name with a wildcard may be links. A folder stands for itself and everything below it. A pattern without a match
-    /// is a finding.
+    /// that is kept is a finding.
     pub pattern: String,
     /// Why they are wanted.
     pub reason: String,

@@ -70,7 +70,7 @@ pub(crate) type Found = Result<Arc<Place>, Miss>;
 pub(crate) struct Search<'t> {
     tree: &'t Tree,
     configured: Vec<Resolved>,
-    /// `ld.so.conf` and the files that it includes.
+    /// `ld.so.conf` and the files that it includes, with the links that lead to them.
     pub(crate) configuration: Vec<RootPath>,
     built_in: Mutex<BTreeMap<Abi, Arc<BuiltIn>>>,
     found: Mutex<HashMap<Question, Found>>,
@@ -103,14 +103,15 @@ enum Candidate {
 
 impl<'t> Search<'t> {
     pub(crate) fn new(tree: &'t Tree) -> Self {
-        let mut reader = Configuration { tree, folders: Vec::new(), files: BTreeSet::new() };
+        let mut reader =
+            Configuration { tree, folders: Vec::new(), files: BTreeSet::new(), links: BTreeSet::new() };
         if let Ok(path) = RootPath::parse(LD_SO_CONF) {
             reader.read(&path);
         }
         Self {
             tree,
             configured: reader.folders,
-            configuration: reader.files.into_iter().collect(),
+            configuration: reader.links.into_iter().chain(reader.files).collect(),
             built_in: Mutex::default(),
             found: Mutex::default(),
         }
@@ -381,13 +382,24 @@ fn platform(abi: Abi) -> Option<&'static [u8]> {
     })
 }
 
-/// Follows a path as a file writes it: with `..`, which leads to the folder that holds the real one.
+/// Follows a path as a file writes it, from the root on.
 pub(crate) fn resolve_text(tree: &Tree, text: &[u8]) -> Option<Resolved> {
-    let mut at = Resolved { path: RootPath::root(), links: Vec::new() };
+    resolve_from(tree, &RootPath::root(), text)
+}
+
+/// Follows a path as a file in `folder` writes it: with `..`, which leads to the folder that holds the real one. What is
+/// passed and left again by `..` must be there too, and stands among the links, but for the folder itself and those above.
+pub(crate) fn resolve_from(tree: &Tree, folder: &RootPath, text: &[u8]) -> Option<Resolved> {
+    let start = if text.starts_with(b"/") { RootPath::root() } else { folder.clone() };
+    let mut at = Resolved { path: start, links: Vec::new() };
     for component in text.split(|&byte| byte == b'/') {
         match component {
             b"" | b"." => {}
-            b".." => at.path = at.path.parent().unwrap_or_else(RootPath::root),
+            b".." => {
+                let above = at.path.parent().unwrap_or_else(RootPath::root);
+                let left = std::mem::replace(&mut at.path, above);
+                at.links.extend((!folder.starts_with(&left)).then_some(left));
+            }
             name => {
                 let next = tree.resolve(&at.path.join(name).ok()?).ok()?;
                 at.path = next.path;
@@ -408,15 +420,17 @@ struct Configuration<'t> {
     tree: &'t Tree,
     folders: Vec<Resolved>,
     files: BTreeSet<RootPath>,
+    links: BTreeSet<RootPath>,
 }
 
 impl Configuration<'_> {
     fn read(&mut self, path: &RootPath) {
         let Ok(file) = self.tree.resolve(path) else { return };
         let Some(Kind::File(content)) = self.tree.get(&file.path).map(|entry| &entry.kind) else { return };
-        if self.files.len() == MOST_CONF_FILES || !self.files.insert(path.clone()) {
+        if self.files.len() == MOST_CONF_FILES || !self.files.insert(file.path) {
             return;
         }
+        self.links.extend(file.links);
         let base = path.parent().unwrap_or_else(RootPath::root);
         for line in ld_so_conf::parse(&content.content) {
             match line {
@@ -430,7 +444,7 @@ impl Configuration<'_> {
         let pattern = String::from_utf8_lossy(pattern);
         let absolute =
             if pattern.starts_with('/') { pattern.into_owned() } else { format!("{base}/{pattern}") };
-        for path in pattern::expand(self.tree, &absolute).unwrap_or_default() {
+        for path in pattern::expand(self.tree, &absolute).unwrap_or_default().paths {
             self.read(&path);
         }
     }

@@ -106,10 +106,10 @@ fn pack_one(
 /// out.
 const fn derivation(compression: Compression) -> &'static str {
     match compression {
-        Compression::GZIP_BEST => "layer-gzip-best-libdeflate-1.26.1",
-        Compression::Gzip { .. } => "layer-gzip-fast-libdeflate-1.26.1",
-        Compression::ZSTD_BEST => "layer-zstd-best-zstd-0.14.4",
-        Compression::Zstd { .. } => "layer-zstd-fast-zstd-0.14.4",
+        Compression::GZIP_BEST => "layer-gzip-best-libdeflater-1_26_1",
+        Compression::Gzip { .. } => "layer-gzip-fast-libdeflater-1_26_1",
+        Compression::ZSTD_BEST => "layer-zstd-best-0_14_4",
+        Compression::Zstd { .. } => "layer-zstd-fast-0_14_4",
     }
 }
 

@@ -1,5 +1,7 @@
 //! A signed archive in memory: suites of packages made by [`deb`](crate::deb), as paths and bytes for a web server.
 
+#![expect(clippy::format_push_string, reason = "a fixture's text reads best as it is built")]
+
 use std::collections::BTreeMap;
 
 use sha2::{Digest as _, Sha256};

@@ -2,6 +2,8 @@
 //!
 //! Everything is written as given and nothing checked, so that a test can make what no OpenPGP program would.
 
+#![expect(clippy::cast_possible_truncation, reason = "lengths of fixtures are small")]
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ring::digest;

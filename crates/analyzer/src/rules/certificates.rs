@@ -24,3 +24,22 @@ impl Rule for Certificates {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{RBCONFIG, closure_of, tree};
+    use testkit::elf::Elf;
+
+    #[test]
+    fn the_bundle_comes_with_libssl() {
+        let libssl = || ("/lib/libssl.so.3", Elf::library("libssl.so.3").build());
+        for bundle in BUNDLES {
+            let found = closure_of(&tree(&[libssl(), (bundle, Vec::new())]), &["/lib/libssl.so.3"]);
+            assert!(found.contains(&format!("{bundle}: certificates of authorities of /lib/libssl.so.3")));
+        }
+        let without = tree(&[libssl(), (RBCONFIG.0, RBCONFIG.1.into())]);
+        let wanted = "! /lib/libssl.so.3: cannot find /etc/ssl/certs/ca-certificates.crt, its certificates of authorities";
+        assert_eq!(closure_of(&without, &["/lib/libssl.so.3"]).last().map(String::as_str), Some(wanted));
+    }
+}

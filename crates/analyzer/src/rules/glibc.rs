@@ -114,3 +114,104 @@ fn version(bytes: &[u8]) -> Option<(u32, u32)> {
         .map(|number| std::str::from_utf8(number).ok()?.parse().ok());
     Some((numbers.next()??, numbers.next()??))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{RBCONFIG, closure_of, tree};
+    use testkit::elf::Elf;
+
+    fn libc(version: &str) -> Vec<u8> {
+        let text = format!(
+            "GNU C Library (Debian GLIBC) stable release version {version}.\nlibgcc_s.so.1\0libidn2.so.0\0"
+        );
+        Elf::library("libc.so.6").payload(text).build()
+    }
+
+    fn library(name: &str) -> Vec<u8> {
+        Elf::library(name).build()
+    }
+
+    #[test]
+    fn versions() {
+        for (text, wanted) in [
+            ("stable release version 2.41.\n", Some((2, 41))),
+            ("stable release version 2.31", Some((2, 31))),
+            ("stable release version 2", None),
+            ("stable release version x.1", None),
+            ("stable release version 99999999999.1", None),
+            ("version 2.41", None),
+        ] {
+            assert_eq!(version(text.as_bytes()), wanted, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_libc_opens_by_name_comes_with_it() {
+        for (version, old) in [("2.41", false), ("2.34", false), ("2.31", true)] {
+            let tree = tree(&[
+                ("/lib/libc.so.6", libc(version)),
+                ("/lib/libgcc_s.so.1", library("libgcc_s.so.1")),
+                ("/lib/libidn2.so.0", Elf::library("libidn2.so.0").needs("libunistring.so.5").build()),
+                ("/lib/libunistring.so.5", library("libunistring.so.5")),
+                ("/lib/libnss_files.so.2", library("libnss_files.so.2")),
+                ("/lib/libnss_dns.so.2", library("libnss_dns.so.2")),
+                ("/lib/libresolv.so.2", library("libresolv.so.2")),
+                ("/etc/passwd", Vec::new()),
+                ("/etc/shadow", Vec::new()),
+                ("/usr/lib/locale/C.utf8/LC_CTYPE", Vec::new()),
+                ("/usr/lib/locale/de_DE.utf8/LC_CTYPE", Vec::new()),
+                ("/usr/lib/gconv/EUC-JP.so", Vec::new()),
+            ]);
+            let found = closure_of(&tree, &["/lib/libc.so.6"]);
+            let of_libc = |line: &str| found.contains(&format!("{line} of /lib/libc.so.6"));
+            assert!(of_libc("/lib/libgcc_s.so.1: unwinder of ended threads (libgcc_s.so.1)"));
+            assert!(of_libc("/lib/libidn2.so.0: internationalized host names (libidn2.so.0)"));
+            assert!(of_libc("/etc/passwd: database"));
+            assert!(of_libc("/usr/lib/locale/C.utf8/LC_CTYPE: locale C.UTF-8"));
+            assert!(
+                found.contains(
+                    &"/lib/libunistring.so.5: NEEDED libunistring.so.5 of /lib/libidn2.so.0".into()
+                )
+            );
+            for name in ["libnss_files.so.2", "libnss_dns.so.2", "libresolv.so.2"] {
+                assert_eq!(of_libc(&format!("/lib/{name}: name service ({name})")), old, "{version} {name}");
+            }
+            assert!(
+                !found
+                    .iter()
+                    .any(|line| line.contains("shadow") || line.contains("gconv") || line.contains("de_DE"))
+            );
+        }
+    }
+
+    #[test]
+    fn what_ruby_goes_wrong_without_is_a_finding() {
+        let findings = |tree: &rootfs::Tree| {
+            let found = closure_of(tree, &["/lib/libc.so.6"]);
+            found.into_iter().filter(|line| line.starts_with("! ")).collect::<Vec<_>>()
+        };
+        let bare = [("/lib/libc.so.6", libc("2.31"))];
+        let libraries = [
+            "! /lib/libc.so.6: cannot find the library libgcc_s.so.1",
+            "! /lib/libc.so.6: cannot find the library libnss_dns.so.2",
+            "! /lib/libc.so.6: cannot find the library libnss_files.so.2",
+            "! /lib/libc.so.6: cannot find the library libresolv.so.2",
+        ];
+        assert_eq!(findings(&tree(&bare)), libraries);
+        let data = [
+            "! /lib/libc.so.6: cannot find /usr/lib/locale/C.utf8, its locale C.UTF-8",
+            "! /lib/libc.so.6: cannot find /usr/share/zoneinfo, its time zones",
+        ];
+        let with_ruby = tree(&[&bare[..], &[(RBCONFIG.0, RBCONFIG.1.into())]].concat());
+        assert_eq!(findings(&with_ruby), [&libraries[..], &data].concat());
+    }
+
+    #[test]
+    fn the_older_name_of_the_locale() {
+        let tree =
+            tree(&[("/lib/libc.so.6", libc("2.31")), ("/usr/lib/locale/C.UTF-8/LC_CTYPE", Vec::new())]);
+        let wanted = "/usr/lib/locale/C.UTF-8: locale C.UTF-8 of /lib/libc.so.6";
+        assert!(closure_of(&tree, &["/lib/libc.so.6"]).contains(&wanted.to_owned()));
+    }
+}

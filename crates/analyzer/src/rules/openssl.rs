@@ -61,3 +61,70 @@ fn folders(bytes: &[u8]) -> Vec<(Folder, &str)> {
     };
     memchr::memmem::find_iter(bytes, MIDDLE).filter_map(read).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{RBCONFIG, closure_of, tree};
+    use testkit::elf::Elf;
+
+    const VERSION_TEXTS: &str = "DIR: \"OPENSSLDIR: \"/usr/lib/ssl\"\0ENGINESDIR: \"/usr/lib/engines-3\"\0MODULESDIR: \"/usr/lib/ossl-modules\"\0DIR: \"";
+
+    #[test]
+    fn folders_are_read_from_the_library() {
+        assert_eq!(
+            folders(VERSION_TEXTS.as_bytes()),
+            [
+                (Folder::Settings, "/usr/lib/ssl"),
+                (Folder::Engines, "/usr/lib/engines-3"),
+                (Folder::Modules, "/usr/lib/ossl-modules"),
+            ]
+        );
+        for text in ["OPENSSLDIR: \"/open", "OPENSSLDIR: \"relative\"", "OTHERDIR: \"/x\"", ""] {
+            assert_eq!(folders(text.as_bytes()), [], "{text}");
+        }
+    }
+
+    #[test]
+    fn what_openssl_opens_by_name_comes_with_it() {
+        let libcrypto = Elf::library("libcrypto.so.3").payload(VERSION_TEXTS).build();
+        let tree = tree(&[
+            ("/lib/libcrypto.so.3", libcrypto.as_slice()),
+            ("/usr/lib/ssl/certs", b"-> /etc/ssl/certs"),
+            ("/usr/lib/ssl/openssl.cnf", b"-> /etc/ssl/openssl.cnf"),
+            ("/usr/lib/ssl/cert.pem", b"-> /etc/ssl/certs/ca-certificates.crt"),
+            ("/usr/lib/ssl/private", b"-> /etc/ssl/private"),
+            ("/etc/ssl/certs/", b""),
+            ("/etc/ssl/openssl.cnf", b""),
+            ("/usr/lib/ossl-modules/legacy.so", b""),
+        ]);
+        let found = closure_of(&tree, &["/lib/libcrypto.so.3"]);
+        let paths: Vec<_> = found
+            .iter()
+            .filter(|line| line.ends_with(" of /lib/libcrypto.so.3"))
+            .filter_map(|line| line.split_once(": "))
+            .filter(|(_, reason)| !reason.starts_with("folder of /"))
+            .collect();
+        assert_eq!(
+            paths,
+            [
+                ("/etc/ssl/certs", "folder of certificates of /lib/libcrypto.so.3"),
+                ("/etc/ssl/openssl.cnf", "configuration of /lib/libcrypto.so.3"),
+                ("/usr/lib/ossl-modules", "provider of /lib/libcrypto.so.3"),
+                ("/usr/lib/ossl-modules/legacy.so", "provider of /lib/libcrypto.so.3"),
+                ("/usr/lib/ssl/certs", "folder of certificates of /lib/libcrypto.so.3"),
+                ("/usr/lib/ssl/openssl.cnf", "configuration of /lib/libcrypto.so.3"),
+            ]
+        );
+        assert!(!found.iter().any(|line| line.starts_with("! ")), "{found:?}");
+    }
+
+    #[test]
+    fn a_ruby_needs_the_folder_of_certificates() {
+        let libcrypto = Elf::library("libcrypto.so.3").payload(VERSION_TEXTS).build();
+        let tree = tree(&[("/lib/libcrypto.so.3", libcrypto), (RBCONFIG.0, RBCONFIG.1.into())]);
+        let found = closure_of(&tree, &["/lib/libcrypto.so.3"]);
+        let wanted = "! /lib/libcrypto.so.3: cannot find /usr/lib/ssl/certs, its folder of certificates";
+        assert_eq!(found.last().map(String::as_str), Some(wanted));
+    }
+}

@@ -119,3 +119,151 @@ fn is_of_another_version(ruby: &Installation, folder: &LibraryFolder, path: &Roo
     let is_version = first.contains(&b'.') && first.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.');
     is_version && first != ruby.version.as_bytes()
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::fixture::{closure_of, tree};
+    use testkit::elf::Elf;
+
+    /// An rbconfig.rb for a Ruby below `prefix`, with the settings that differ between layouts.
+    fn rbconfig(folder: &str, settings: &[(&str, &str)]) -> Vec<u8> {
+        let fixed = [
+            ("ruby_version", "3.3.0"),
+            ("arch", "x86_64-linux"),
+            ("bindir", "$(prefix)/bin"),
+            ("libdir", "$(prefix)/lib"),
+            ("rubylibprefix", "$(libdir)/ruby"),
+            ("rubylibdir", "$(rubylibprefix)/$(ruby_version)"),
+            ("LIBRUBY_SO", "libruby.so.3.3.8"),
+        ];
+        let line = |(name, value): &(&str, &str)| format!("CONFIG[\"{name}\"] = \"{value}\"\n");
+        let head = format!(
+            "TOPDIR = File.dirname(__FILE__).chomp!(\"{folder}\")\nCONFIG[\"prefix\"] = (TOPDIR || DESTDIR + \"\")\n"
+        );
+        let lines = fixed.iter().chain(settings).map(line);
+        [head].into_iter().chain(lines).collect::<Vec<_>>().concat().into_bytes()
+    }
+
+    fn extension() -> Vec<u8> {
+        Elf::dynamic().build()
+    }
+
+    fn lines_of(found: &[String], reason: &str) -> Vec<String> {
+        let suffix = format!(": {reason}");
+        found.iter().filter_map(|line| line.strip_suffix(&suffix)).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn a_multiarch_ruby_as_debian_lays_it_out() {
+        let config = "/usr/lib/x86_64-linux-gnu/ruby/3.3.0/rbconfig.rb";
+        let settings = [
+            ("arch", "x86_64-linux-gnu"),
+            ("ruby_install_name", "ruby3.3"),
+            ("rubyarchdir", "$(libdir)/$(arch)/ruby/$(ruby_version)"),
+            ("vendordir", "$(rubylibprefix)/vendor_ruby"),
+            ("vendorlibdir", "$(vendordir)/$(ruby_version)"),
+            ("vendorarchdir", "$(libdir)/$(arch)/ruby/vendor_ruby/$(ruby_version)"),
+            ("sitedir", "/usr/local/lib/site_ruby"),
+            ("sitelibdir", "$(sitedir)/$(ruby_version)"),
+        ];
+        let text = |text: &str| text.as_bytes().to_vec();
+        let tree = tree(&[
+            ("/usr/bin/ruby", text("-> ruby3.3")),
+            ("/usr/bin/ruby3.3", Elf::dynamic().rpath("/opt").build()),
+            (config, rbconfig("/lib/x86_64-linux-gnu/ruby/3.3.0", &settings)),
+            ("/usr/lib/x86_64-linux-gnu/ruby/3.3.0/psych.so", Elf::dynamic().needs("libyaml.so").build()),
+            ("/usr/lib/x86_64-linux-gnu/ruby/3.3.0/enc/euc_jp.so", extension()),
+            ("/usr/lib/x86_64-linux-gnu/ruby/3.3.0/enc/trans/japanese.so", extension()),
+            ("/usr/lib/ruby/3.3.0/yaml.rb", text("")),
+            ("/usr/lib/ruby/3.1.0/yaml.rb", text("")),
+            ("/usr/lib/ruby/gems/3.3.0/gems/rbs-3.4.0/lib/rbs.rb", text("")),
+            ("/usr/lib/ruby/gems/3.3.0/extensions/x/3.3.0/rbs-3.4.0/rbs.so", extension()),
+            ("/usr/lib/ruby/gems/3.1.0/gems/old-1.0/lib/old.rb", text("")),
+            ("/usr/lib/ruby/vendor_ruby/rubygems.rb", text("")),
+            ("/usr/lib/ruby/vendor_ruby/3.3.0/now.rb", text("")),
+            ("/usr/lib/ruby/vendor_ruby/3.1.0/then.rb", text("")),
+            ("/usr/lib/x86_64-linux-gnu/ruby/vendor_ruby/3.3.0/sdbm.so", extension()),
+            ("/usr/local/lib/site_ruby/3.3.0/mine.rb", text("")),
+            ("/usr/share/rubygems-integration/all/specifications/rake.gemspec", text("")),
+            ("/usr/lib/x86_64-linux-gnu/rubygems-integration/3.3.0/specifications/sdbm.gemspec", text("")),
+            ("/var/lib/gems/3.3.0/", text("")),
+            ("/opt/libyaml.so", Elf::library("libyaml.so").build()),
+        ]);
+        let found = closure_of(&tree, &["/usr/bin/ruby"]);
+        let by = |what: &str| lines_of(&found, &format!("{what} of {config}"));
+        assert_eq!(lines_of(&found, "configuration of /usr/bin/ruby3.3"), [config]);
+        let arch = "/usr/lib/x86_64-linux-gnu/ruby";
+        assert_eq!(
+            by("encoding"),
+            [format!("{arch}/3.3.0/enc/euc_jp.so"), format!("{arch}/3.3.0/enc/trans/japanese.so")]
+        );
+        assert_eq!(
+            by("native extension"),
+            [format!("{arch}/3.3.0/psych.so"), format!("{arch}/vendor_ruby/3.3.0/sdbm.so")]
+        );
+        assert!(by("standard library").contains(&"/usr/lib/ruby/3.3.0/yaml.rb".to_owned()));
+        assert_eq!(
+            by("vendor library"),
+            [
+                "/usr/lib/ruby/vendor_ruby",
+                "/usr/lib/ruby/vendor_ruby/3.3.0",
+                "/usr/lib/ruby/vendor_ruby/3.3.0/now.rb",
+                "/usr/lib/ruby/vendor_ruby/rubygems.rb",
+                &format!("{arch}/vendor_ruby/3.3.0"),
+            ]
+        );
+        assert!(by("site library").contains(&"/usr/local/lib/site_ruby/3.3.0/mine.rb".to_owned()));
+        for gem in [
+            "/usr/lib/ruby/gems/3.3.0/gems/rbs-3.4.0/lib/rbs.rb",
+            "/usr/share/rubygems-integration/all/specifications/rake.gemspec",
+            "/usr/lib/x86_64-linux-gnu/rubygems-integration/3.3.0/specifications/sdbm.gemspec",
+            "/var/lib/gems/3.3.0",
+        ] {
+            assert!(by("gem folder").contains(&gem.to_owned()), "{gem}");
+        }
+        assert_eq!(
+            by("native extension of a gem"),
+            ["/usr/lib/ruby/gems/3.3.0/extensions/x/3.3.0/rbs-3.4.0/rbs.so"]
+        );
+        // The RPATH of the program serves what the program opens.
+        assert!(found.contains(&format!("/opt/libyaml.so: NEEDED libyaml.so of {arch}/3.3.0/psych.so")));
+        assert!(!found.iter().any(|line| line.contains("3.1.0") || line.starts_with("! ")), "{found:?}");
+    }
+
+    #[test]
+    fn a_compiled_ruby_is_found_from_its_library_too() {
+        let config = "/usr/local/lib/ruby/3.3.0/x86_64-linux/rbconfig.rb";
+        let settings = [("ruby_install_name", "ruby"), ("rubyarchdir", "$(rubylibdir)/$(arch)")];
+        let tree = tree(&[
+            ("/usr/local/bin/ruby", Elf::dynamic().needs("libruby.so.3.3").runpath("$ORIGIN/../lib").build()),
+            ("/usr/local/lib/libruby.so.3.3", b"-> libruby.so.3.3.8".to_vec()),
+            ("/usr/local/lib/libruby.so.3.3.8", Elf::library("libruby.so.3.3").build()),
+            (config, rbconfig("/lib/ruby/3.3.0/x86_64-linux", &settings)),
+            // Without a RUNPATH of its own: the library that the program has loaded serves.
+            (
+                "/usr/local/lib/ruby/3.3.0/x86_64-linux/zlib.so",
+                Elf::dynamic().needs("libruby.so.3.3").build(),
+            ),
+            ("/usr/local/lib/ruby/3.3.0/set.rb", Vec::new()),
+            ("/usr/local/lib/ruby/gems/3.3.0/specifications/x.gemspec", Vec::new()),
+            ("/app", Elf::dynamic().needs("/usr/local/lib/libruby.so.3.3").build()),
+        ]);
+        for root in ["/usr/local/bin/ruby", "/app"] {
+            let found = closure_of(&tree, &[root]);
+            let wanted = "/usr/local/lib/ruby/3.3.0/x86_64-linux/zlib.so";
+            assert_eq!(lines_of(&found, &format!("native extension of {config}")), [wanted]);
+            assert!(
+                found.contains(&format!("/usr/local/lib/ruby/3.3.0/set.rb: standard library of {config}"))
+            );
+            assert!(!found.iter().any(|line| line.starts_with("! ")), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_only_bears_the_name_is_no_ruby() {
+        for text in ["", "CONFIG[\"ruby_version\"] = \"3.3.0\"\nCONFIG[\"rubyarchdir\"] = \"/usr\"\n"] {
+            let tree = tree(&[("/home/rbconfig.rb", text), ("/usr/file", "")]);
+            assert_eq!(closure_of(&tree, &["/home"]).len(), 2);
+        }
+    }
+}

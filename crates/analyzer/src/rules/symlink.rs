@@ -1,11 +1,12 @@
 //! A link needs what it leads to, and the links on the way there.
 
-use rootfs::Kind;
+use rootfs::{Kind, RootPath};
 
 use super::Rule;
 use crate::engine::{Answer, Role, Strength, Visit, escaped};
 use crate::finding::FindingKind;
 use crate::scope::Scope;
+use crate::search::resolve_from;
 
 pub(super) struct Symlink;
 
@@ -20,12 +21,12 @@ impl Rule for Symlink {
             return;
         }
         let reason = self.reason(visit, "link target");
-        match scope.tree.resolve(visit.path) {
-            Ok(mut resolved) => {
-                resolved.links.retain(|link| link != visit.path);
-                answer.resolved(resolved, Role::Own, reason, Strength::Hard);
-            }
-            Err(_) => answer
+        let folder = visit.path.parent().unwrap_or_else(RootPath::root);
+        // The tree knows how many links are too many; the text, which folders it leads through.
+        let known = scope.tree.resolve(visit.path).ok();
+        match known.and_then(|_| resolve_from(scope.tree, &folder, target)) {
+            Some(resolved) => answer.resolved(resolved, Role::Own, reason, Strength::Hard),
+            None => answer
                 .find(reason.from, FindingKind::NotFound { path: escaped(target), because: reason.because }),
         }
     }
@@ -56,6 +57,20 @@ mod tests {
                 "/real: link target of /dir",
                 "/real/b: root: wanted",
                 "/real/b: link target of /a",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_folder_that_a_target_passes_and_leaves_must_be_there() {
+        let tree = tree(&[("/x/a", "-> ../left/../x/./../b"), ("/left/", ""), ("/b", "")]);
+        assert_eq!(
+            closure_of(&tree, &["/x/*"]),
+            [
+                "/b: link target of /x/a",
+                "/left: link target of /x/a",
+                "/x: folder of /x/a",
+                "/x/a: root: wanted",
             ]
         );
     }

@@ -51,3 +51,52 @@ impl Terminal {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::fixture::{closure_of, tree};
+    use testkit::elf::Elf;
+
+    #[test]
+    fn descriptions_come_with_the_library_that_reads_them() {
+        for soname in ["libtinfo.so.6", "libncursesw.so.6"] {
+            let tree = tree(&[
+                ("/opt/library", Elf::library(soname).build()),
+                ("/lib/terminfo/x/xterm", Vec::new()),
+                ("/usr/share/terminfo/v/vt100", Vec::new()),
+            ]);
+            let found = closure_of(&tree, &["/opt/library"]);
+            for path in ["/lib/terminfo/x/xterm", "/usr/share/terminfo/v/vt100"] {
+                assert!(found.contains(&format!("{path}: terminal descriptions of /opt/library")), "{path}");
+            }
+        }
+    }
+
+    #[test]
+    fn reline_opens_the_first_curses_library_that_there_is() {
+        let config = "CONFIG[\"ruby_version\"] = \"3.1.0\"\nCONFIG[\"rubyarchdir\"] = \"/r\"\n\
+            CONFIG[\"bindir\"] = \"/bin\"\nCONFIG[\"ruby_install_name\"] = \"ruby\"\n";
+        let ruby = [
+            ("/r/rbconfig.rb", config.into()),
+            ("/r/reline/terminfo.rb", Vec::new()),
+            ("/bin/ruby", Elf::dynamic().build()),
+        ];
+        let libraries = [
+            // A script for the linker, which cannot be opened.
+            ("/lib/libncursesw.so", b"INPUT(libncursesw.so.6)".to_vec()),
+            ("/lib/libncurses.so", b"-> libncurses.so.6".to_vec()),
+            ("/lib/libncurses.so.6", Elf::library("libncurses.so.6").build()),
+        ];
+        let curses = |tree: &rootfs::Tree| {
+            let found = closure_of(tree, &["/bin/ruby"]);
+            assert!(!found.iter().any(|line| line.starts_with("! ")), "{found:?}");
+            let suffix = ": curses library of /r/reline/terminfo.rb";
+            found.iter().filter_map(|line| line.strip_suffix(suffix)).map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            curses(&tree(&[&ruby[..], &libraries].concat())),
+            ["/lib/libncurses.so", "/lib/libncurses.so.6"]
+        );
+        assert!(curses(&tree(&ruby)).is_empty(), "without any, reline does without");
+    }
+}

@@ -22,3 +22,26 @@ impl Rule for TimeZone {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::fixture::{closure_of, tree};
+    use testkit::elf::Elf;
+
+    #[test]
+    fn zones_and_the_local_one_come_with_libc() {
+        let tree = tree(&[
+            ("/lib/libc.so.6", Elf::library("libc.so.6").build()),
+            ("/usr/share/zoneinfo/Asia/Tokyo", Vec::new()),
+            ("/etc/localtime", b"-> /usr/share/zoneinfo/Asia/Tokyo".to_vec()),
+        ]);
+        let found = closure_of(&tree, &["/lib/libc.so.6"]);
+        for line in [
+            "/etc/localtime: local time zone of /lib/libc.so.6",
+            "/usr/share/zoneinfo/Asia: time zones of /lib/libc.so.6",
+            "/usr/share/zoneinfo/Asia/Tokyo: time zones of /lib/libc.so.6",
+        ] {
+            assert!(found.contains(&line.to_owned()), "{line}");
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! The engine as a whole: roots, drops, folders, and what holds for every tree.
+
+use proptest::prelude::*;
+use rootfs::{Entry, Metadata, Origin, RootPath, Tree};
+use testkit::elf::Elf;
+
+use super::*;
+use crate::fixture::{closure_of, listing, path, tree};
+use crate::request::Drop;
+
+fn request(roots: &[&str], drops: &[(&str, &str)]) -> Request {
+    let root = |pattern: &&str| Root { pattern: (*pattern).into(), reason: "wanted".into() };
+    let drop = |(name, glob): &(&str, &str)| Drop {
+        name: (*name).into(),
+        globs: vec![(*glob).into()],
+        reason: String::new(),
+    };
+    Request { roots: roots.iter().map(root).collect(), drop: drops.iter().map(drop).collect() }
+}
+
+#[test]
+fn roots_are_paths_folders_and_globs() {
+    let tree = tree(&[
+        ("/bin", "-> usr/bin"),
+        ("/usr/bin/ruby", ""),
+        ("/usr/bin/irb", ""),
+        ("/usr/share/a/b", ""),
+        ("/tmp/", ""),
+        ("/dangling", "-> none"),
+    ]);
+    for (roots, wanted) in [
+        (
+            &["/usr/bin/ruby"][..],
+            &["/usr: folder of /usr/bin", "/usr/bin: folder of /usr/bin/ruby", "/usr/bin/ruby: root: wanted"]
+                [..],
+        ),
+        (&["/tmp"], &["/tmp: root: wanted"]),
+        (
+            &["/usr/share"],
+            &[
+                "/usr: folder of /usr/share",
+                "/usr/share: root: wanted",
+                "/usr/share/a: root: wanted",
+                "/usr/share/a/b: root: wanted",
+            ],
+        ),
+        (
+            &["/usr/sh*/a/?"],
+            &[
+                "/usr: folder of /usr/share",
+                "/usr/share: folder of /usr/share/a",
+                "/usr/share/a: folder of /usr/share/a/b",
+                "/usr/share/a/b: root: wanted",
+            ],
+        ),
+        (
+            &["/bin/irb"],
+            &[
+                "/bin: root: wanted",
+                "/usr: folder of /usr/bin",
+                "/usr/bin: link target of /bin",
+                "/usr/bin/irb: root: wanted",
+            ],
+        ),
+        (&["/none"], &["! nothing that is kept matches the root `/none`"]),
+        (&["/none/*"], &["! nothing that is kept matches the root `/none/*`"]),
+        (&["/["], &["! `/[` is no pattern: unclosed character class; missing ']'"]),
+        (&["/dang*"], &["/dangling: root: wanted", "! /dangling: cannot find none, its link target"]),
+    ] {
+        assert_eq!(closure_of(&tree, roots), wanted, "{roots:?}");
+    }
+}
+
+#[test]
+fn drops_take_paths_with_all_below_and_what_only_they_need() {
+    let tree = tree(&[
+        ("/app/run", "#!/lib/interpreter\n"),
+        ("/app/doc/guide", "#!/lib/reader\n"),
+        ("/app/link", "-> doc/guide"),
+        ("/lib/interpreter", ""),
+        ("/lib/reader", ""),
+    ]);
+    let closure = analyze(&tree, &request(&["/app"], &[("none", "/none"), ("docs", "/app/doc")]));
+    assert_eq!(
+        listing(&closure),
+        [
+            "/app: root: wanted",
+            "/app/link: root: wanted",
+            "/app/run: root: wanted",
+            "/lib: folder of /lib/interpreter",
+            "/lib/interpreter: shebang of /app/run",
+            "! /app/link: needs /app/doc/guide (link target), which `docs` drops",
+        ]
+    );
+    let dropped: Vec<_> = closure.dropped.into_iter().map(|(path, by)| (path.to_string(), by)).collect();
+    assert_eq!(dropped, [("/app/doc".to_owned(), 1), ("/app/doc/guide".to_owned(), 1)]);
+}
+
+#[test]
+fn a_root_must_not_be_dropped_whole() {
+    let tree = tree(&[("/a", ""), ("/b", "")]);
+    let drops = [("all", "/?")];
+    let written = analyze(&tree, &request(&["/a"], &drops));
+    assert_eq!(listing(&written), ["! needs /a (wanted), which `all` drops"]);
+    let glob = analyze(&tree, &request(&["/*"], &drops));
+    assert_eq!(listing(&glob), ["! nothing that is kept matches the root `/*`"]);
+    assert_eq!(glob.dropped.len(), 2);
+}
+
+#[test]
+fn a_drop_that_is_no_glob_is_a_finding() {
+    let closure = analyze(&tree(&[("/a", "")]), &request(&["/a"], &[("bad", "/x[")]));
+    assert!(closure.findings[0].to_string().starts_with("`/x[` is no pattern: "));
+    assert_eq!(closure.entries.len(), 1);
+}
+
+#[test]
+fn names_that_are_no_text_are_paths_too() {
+    let mut tree = Tree::new();
+    let name = RootPath::parse(b"/d/\xff").unwrap();
+    tree.insert(name.clone(), Entry::symlink(b"\xfe", Origin::default())).unwrap();
+    let closure = analyze(&tree, &request(&["/d/*"], &[]));
+    assert!(closure.entries.contains_key(&name));
+    assert_eq!(closure.findings[0].key(), "not-found:/d/\\xff:\\xfe");
+}
+
+#[test]
+fn the_number_of_threads_makes_no_difference() {
+    let mut tree = Tree::new();
+    for number in 0..500 {
+        let script = Entry::file(
+            Metadata::root(0o755),
+            format!("#!/bin/i{}\n", number % 7).into_bytes(),
+            Origin::default(),
+        );
+        tree.insert(path(&format!("/app/{number}")), script).unwrap();
+        let object = Elf::dynamic().needs(&format!("lib{}.so", number % 11)).build();
+        tree.insert(
+            path(&format!("/lib/lib{number}.so")),
+            Entry::file(Metadata::root(0o644), object, Origin::default()),
+        )
+        .unwrap();
+        tree.insert(
+            path(&format!("/bin/i{number}")),
+            Entry::symlink(format!("../lib/lib{number}.so"), Origin::default()),
+        )
+        .unwrap();
+    }
+    let analyze_with = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| analyze(&tree, &request(&["/app", "/lib/lib4*.so"], &[("some", "/lib/lib3.so")])))
+    };
+    let one = analyze_with(1);
+    assert!(one.entries.len() > 500 && !one.findings.is_empty());
+    assert_eq!(analyze_with(8), one);
+}
+
+/// What files of random trees hold: enough for every rule to meet every other.
+fn contents() -> Vec<Vec<u8>> {
+    let library = |name: &str| Elf::library(name).needs("liba.so").runpath("$ORIGIN").build();
+    let mut contents = vec![
+        b"text".to_vec(),
+        b"#!/a/b\n".to_vec(),
+        b"#!/usr/bin/env ruby\n".to_vec(),
+        Elf::program().needs("liba.so").needs("b").rpath("/a:/b").build(),
+        library("liba.so"),
+        library("libc.so.6"),
+        Elf::library("libcrypto.so.3").payload("OPENSSLDIR: \"/a\"MODULESDIR: \"/b\"").build(),
+        b"CONFIG[\"ruby_version\"] = \"1\"\nCONFIG[\"rubyarchdir\"] = \"/a\"\n".to_vec(),
+        b"/a\ninclude /b/*\n".to_vec(),
+    ];
+    contents.push(contents[3][..70].to_vec());
+    contents
+}
+
+fn random_tree() -> impl Strategy<Value = Tree> {
+    let name = || {
+        prop::sample::select(vec![
+            "a",
+            "b",
+            "liba.so",
+            "env",
+            "ruby",
+            "rbconfig.rb",
+            "lib",
+            "usr",
+            "bin",
+            "etc",
+        ])
+    };
+    let place = prop::collection::vec(name(), 1..4);
+    let target = prop::collection::vec(prop_oneof![name(), Just("..")], 1..4);
+    let kind = prop_oneof![
+        4 => prop::sample::select(contents()).prop_map(|content| Entry::file(Metadata::root(0o755), content, Origin::default())),
+        2 => (target, any::<bool>()).prop_map(|(names, absolute)| {
+            let slash = if absolute { "/" } else { "" };
+            Entry::symlink(format!("{slash}{}", names.join("/")), Origin::default())
+        }),
+        1 => Just(Entry::directory(Metadata::root(0o755), Origin::default())),
+    ];
+    prop::collection::vec((place, kind), 0..25).prop_map(|entries| {
+        let mut tree = Tree::new();
+        for (names, entry) in entries {
+            // What cannot stand where it should is left out.
+            let _ = tree.insert(path(&names.join("/")), entry);
+        }
+        tree
+    })
+}
+
+proptest! {
+    #[test]
+    fn every_kept_path_is_real_and_has_a_chain_to_a_root(tree in random_tree()) {
+        let closure = analyze(&tree, &request(&["/a", "/usr/*", "/**/ruby"], &[("b", "/a/b")]));
+        for at in closure.entries.keys() {
+            prop_assert!(tree.get(at).is_some());
+            let chain = closure.chain(at);
+            let last = chain.as_ref().and_then(|steps| steps.last());
+            prop_assert!(last.is_some_and(|step| step.reason.from.is_none()), "{at}: {chain:?}");
+            prop_assert!(at.parent().is_none_or(|folder| folder.is_root() || closure.entries.contains_key(&folder)));
+            prop_assert!(!closure.dropped.contains_key(at));
+        }
+    }
+
+    #[test]
+    fn the_kept_tree_gives_the_same_closure(tree in random_tree()) {
+        let request = request(&["/a", "/usr/*", "/bin"], &[("b", "/a/b")]);
+        let closure = analyze(&tree, &request);
+        let kept = tree.select(closure.entries.keys().cloned());
+        let again = analyze(&kept, &request);
+        let paths = |closure: &Closure| closure.entries.keys().cloned().collect::<Vec<_>>();
+        prop_assert_eq!(paths(&again), paths(&closure));
+        if closure.findings.is_empty() {
+            prop_assert_eq!(listing(&again), listing(&closure));
+        }
+    }
+}
