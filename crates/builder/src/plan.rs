@@ -187,10 +187,12 @@ impl fmt::Display for Target {
     }
 }
 
-/// A Debian version without its epoch and revision (Debian Policy 5.6.12).
+/// A Debian version without its epoch and revision (Debian Policy 5.6.12). What comes after `+really` is the version that
+/// it really is (Debian Policy 3.2.2).
 fn upstream_version(version: &str) -> &str {
     let version = version.split_once(':').map_or(version, |(_, rest)| rest);
-    version.rsplit_once('-').map_or(version, |(upstream, _)| upstream)
+    let upstream = version.rsplit_once('-').map_or(version, |(upstream, _)| upstream);
+    upstream.rsplit_once("+really").map_or(upstream, |(_, real)| real)
 }
 
 #[cfg(test)]
@@ -199,9 +201,13 @@ mod tests {
 
     #[test]
     fn an_upstream_version_has_no_epoch_and_no_revision() {
-        for (version, upstream) in
-            [("3.3.8-2", "3.3.8"), ("2.7.4-1+deb11u5", "2.7.4"), ("1:3.3+b1", "3.3+b1"), ("3.3", "3.3")]
-        {
+        for (version, upstream) in [
+            ("3.3.8-2", "3.3.8"),
+            ("2.7.4-1+deb11u5", "2.7.4"),
+            ("1:3.3+b1", "3.3+b1"),
+            ("3.3", "3.3"),
+            ("3.1.7+really3.1.2-7", "3.1.2"),
+        ] {
             assert_eq!(upstream_version(version), upstream);
         }
     }
