@@ -1,4 +1,4 @@
-# Serves the gem source that follows `__END__` as a tar (see build.rb), on the loopback of the container that the
+# Serves the gem source that follows `__END__` as a tar, on the loopback of the container that the
 # check runs in: no second service, and nothing to reach from outside. Its address is in GEM_SOURCE.
 
 require "rubygems/package"
@@ -18,6 +18,9 @@ Thread.new(TCPServer.new("127.0.0.1", 0), {}) do |server, files|
       client.write("HTTP/1.1 #{body ? "200 OK" : "404 Not Found"}\r\n",
                    "Content-Length: #{body.to_s.bytesize}\r\nConnection: close\r\n\r\n")
       client.write(body) if body && method == "GET"
+    rescue SystemCallError
+      # A client that hung up knows why.
+    ensure
       client.close
     end
   end

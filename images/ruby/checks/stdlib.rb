@@ -1,9 +1,9 @@
-# The whole standard library loads: what the tree has, found at run time, and nothing that a Ruby of this version
-# should have is missing from it. Each library is loaded in a process of its own, so that none lives on another's
-# requirements; native extensions show there that the objects they are linked with are in the image.
+# The whole standard library loads, without a word on standard error: what the tree has, found at run time, and nothing
+# that a Ruby of this version should have is missing from it. A native extension that loads shows that the objects it is
+# linked with are in the image.
 
 require "rbconfig"
-require "rubygems"
+require "tempfile"
 
 # By the Ruby's own documentation (https://docs.ruby-lang.org, "Standard Library"), default and bundled gems included.
 ALWAYS = %w[
@@ -50,34 +50,40 @@ def found
   end
 end
 
-# What the block raises, or says on standard error, in a process of its own; nil for nothing.
-def failure
-  reader, writer = IO.pipe
-  child = fork do
-    $VERBOSE = nil
-    $stdout.reopen(File::NULL)
-    $stderr.reopen(writer)
-    begin
-      yield
-    rescue Exception => error
-      $stderr.puts "#{error.class}: #{error.message.lines.first}"
-      exit!(1)
-    end
-    exit!(0)
+# What the block raises or writes to standard error, C code included; nil for nothing.
+def failure(errors)
+  errors.truncate(0)
+  errors.rewind
+  begin
+    yield
+  rescue StandardError, ScriptError, SystemExit => error
+    return "#{error.class}: #{error.message.lines.first}".chomp
   end
-  writer.close
-  message = reader.read.strip
-  Process.wait(child)
-  message unless message.empty? && $?.success?
+  said = File.read(errors.path).strip
+  said unless said.empty?
 end
 
-there = found
-libraries = (there + expected).uniq.sort - APART.keys
-failures = libraries.map { |name| [name, failure { require name }] }.select(&:last)
-raise "cannot load:\n#{failures.map { |name, why| "  #{name}: #{why}" }.join("\n")}" unless failures.empty?
-
+libraries = (found + expected).uniq.sort - APART.keys
 gems = Gem::Specification.map(&:full_name).sort
-broken = failure { Gem::Specification.each(&:activate) }
-raise "cannot activate every gem: #{broken}" if broken
+
+# In a process of its own: some of what is loaded changes the Ruby that it is loaded into.
+reader, writer = IO.pipe
+loader = fork do
+  $VERBOSE = nil
+  $stdout.reopen(File::NULL)
+  Tempfile.create("stderr") do |errors|
+    $stderr.reopen(errors)
+    tried = libraries.map { |name| [name, failure(errors) { require name }] }
+    tried << ["a gem with what it depends on", failure(errors) { Gem::Specification.each(&:activate) }]
+    tried.select(&:last).each { |name, why| writer.puts("  #{name}: #{why}") }
+  end
+  writer.flush
+  exit!(0)
+end
+writer.close
+failures = reader.read
+Process.wait(loader)
+raise "cannot load:\n#{failures}" unless failures.empty?
+raise "loading ended with #{$?}" unless $?.success?
 
 puts "#{libraries.size} libraries load, #{gems.size} gems have what they depend on"
