@@ -99,18 +99,17 @@ impl<'s> Answer<'s> {
     /// Takes a path with the links that lead to it, unless any of them is dropped.
     pub(crate) fn resolved(&mut self, resolved: Resolved, role: Role, reason: Reason, strength: Strength) {
         let Resolved { path, links } = resolved;
-        if self.is_taken(links.iter().chain([&path]), &reason, strength) {
-            return;
+        if !self.drops_any(links.iter().chain([&path]), &reason, strength) {
+            for link in links {
+                self.reach(link, Role::Own, reason.clone(), false);
+            }
+            self.reach(path, role, reason, false);
         }
-        for link in links {
-            self.reach(link, Role::Own, reason.clone(), false);
-        }
-        self.reach(path, role, reason, false);
     }
 
     /// Takes the links to a folder that is searched.
     pub(crate) fn on_the_way(&mut self, links: &[RootPath], reason: &Reason, strength: Strength) {
-        if !self.is_taken(links.iter(), reason, strength) {
+        if !self.drops_any(links.iter(), reason, strength) {
             for link in links {
                 self.reach(link.clone(), Role::Own, reason.clone(), true);
             }
@@ -128,9 +127,12 @@ impl<'s> Answer<'s> {
 
     /// Takes what a path leads to, and everything below it where that is a folder.
     pub(crate) fn below(&mut self, text: &[u8], reason: &Reason, strength: Strength) {
+        let dropped = self.dropped.len();
         self.text(text, reason.clone(), strength);
         let scope = self.scope;
-        if let Some(folder) = resolve_text(scope.tree, text) {
+        if let Some(folder) = resolve_text(scope.tree, text)
+            && self.dropped.len() == dropped
+        {
             for (path, _) in scope.tree.descendants(&folder.path) {
                 self.real(path.clone(), Role::Own, reason.clone(), Strength::Soft);
             }
@@ -149,7 +151,7 @@ impl<'s> Answer<'s> {
     }
 
     /// Whether the request drops any of the paths.
-    fn is_taken<'p>(
+    fn drops_any<'p>(
         &mut self,
         paths: impl Iterator<Item = &'p RootPath>,
         reason: &Reason,
