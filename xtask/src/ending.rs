@@ -32,20 +32,20 @@ pub(crate) fn exit_code(ending: anyhow::Result<Ending>, printer: &Printer) -> Ex
 
 /// An error, its causes, and a hint, as lines.
 fn describe(error: &anyhow::Error) -> String {
-    let mut text = format!("error: {error}");
+    let mut lines = vec![format!("error: {error}")];
     let mut said = error.to_string();
     for cause in error.chain().skip(1) {
         let cause = cause.to_string();
         // Some errors say their cause in their own sentence.
         if !said.contains(&cause) {
-            text += &format!("\n  because: {}", cause.replace('\n', "\n  "));
+            lines.push(format!("  because: {}", cause.replace('\n', "\n  ")));
         }
         said = cause;
     }
     if let Some(hint) = error.chain().find_map(hint) {
-        text += &format!("\nhint: {hint}");
+        lines.push(format!("hint: {hint}"));
     }
-    text
+    lines.join("\n")
 }
 
 /// The next step, from whichever error knows one.

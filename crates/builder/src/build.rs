@@ -18,7 +18,7 @@ use crate::observer::{Event, Observer, Stage};
 use crate::plan::Target;
 use crate::stack::{Package, Stack};
 use crate::verify::{self, FindingsError};
-use crate::{BuildError, Builder, assemble, layers, packages};
+use crate::{BuildError, Builder, assemble, layers, packages, packages_of};
 
 /// Where the record of a built image is in the cache.
 const RECORD: &str = "image-record";
@@ -71,7 +71,7 @@ impl Builder {
             .filter(|(_, known)| known.is_none())
             .map(|(target, _)| target)
             .collect();
-        let sets = missing.iter().map(|target| self.packages_of(lock, &target.image_set(self.spec())));
+        let sets = missing.iter().map(|target| packages_of(lock, &target.image_set(self.spec())));
         self.fetch(lock, &packages::joined(sets.collect::<Result<Vec<_>, _>>()?), observer)?;
 
         let built: Vec<Result<(Built, bool), BuildError>> = targets
@@ -129,7 +129,7 @@ impl Builder {
         for reference in target.references(&self.ruby(lock, target)?) {
             hasher.field(reference.as_bytes());
         }
-        for (key, package) in self.packages_of(lock, &target.image_set(self.spec()))? {
+        for (key, package) in packages_of(lock, &target.image_set(self.spec()))? {
             hasher.field(String::from(key.clone()).as_bytes());
             hasher.field(package.digest.as_bytes());
         }
@@ -193,7 +193,7 @@ impl Builder {
         observer: &dyn Observer,
     ) -> Result<Explanation, BuildError> {
         let lock = self.locked(observer)?;
-        self.fetch(&lock, &self.packages_of(&lock, &target.image_set(self.spec()))?, observer)?;
+        self.fetch(&lock, &packages_of(&lock, &target.image_set(self.spec()))?, observer)?;
         let opened = self.opened(&lock, target)?;
         let stack = Stack::new(&opened, &self.project.image, target.row.ruby.as_str())
             .map_err(|source| BuildError::Tree { image: target.name.clone(), source })?;
@@ -203,7 +203,7 @@ impl Builder {
 
     /// Opens the packages of a target's image.
     fn opened(&self, lock: &Lock, target: &Target) -> Result<Vec<Package>, BuildError> {
-        let packages = self.packages_of(lock, &target.image_set(self.spec()))?;
+        let packages = packages_of(lock, &target.image_set(self.spec()))?;
         Ok(packages::open(&self.store, &self.client, &self.mirrors(lock)?, &packages)?)
     }
 }

@@ -14,7 +14,7 @@ use schema::{Digest, Hasher};
 use crate::build::Built;
 use crate::observer::{Event, Observer, Stage};
 use crate::plan::Target;
-use crate::{BuildError, Builder, packages};
+use crate::{BuildError, Builder, packages, packages_of};
 
 /// Where outcomes of checks are in the cache.
 const OUTCOMES: &str = "check-outcomes";
@@ -51,14 +51,14 @@ impl Builder {
         let lock = self.project.lock.clone().unwrap_or_default();
         let mut wanted = BTreeMap::new();
         for target in targets {
-            wanted.extend(self.packages_of(&lock, &target.gem_set(self.spec()))?);
+            wanted.extend(packages_of(&lock, &target.gem_set(self.spec()))?);
         }
         let records: Vec<Result<ImageRecord, BuildError>> = targets
             .par_iter()
             .zip(built)
             .map(|(target, built)| {
-                let image = self.packages_of(&lock, &target.image_set(self.spec()))?;
-                let mut gems = self.packages_of(&lock, &target.gem_set(self.spec()))?;
+                let image = packages_of(&lock, &target.image_set(self.spec()))?;
+                let mut gems = packages_of(&lock, &target.gem_set(self.spec()))?;
                 gems.retain(|key, _| !image.contains_key(key));
                 let key = self.outcome_key(&suite, &built, engine, &gems);
                 let known = self.store.derived(OUTCOMES, &key)?;

@@ -124,12 +124,6 @@ impl Builder {
         })
     }
 
-    /// The locked packages of a set.
-    fn packages_of<'a>(&self, lock: &'a Lock, set: &SetKey) -> Result<build::Locked<'a>, BuildError> {
-        let packages = lock.set(set).ok_or_else(|| BuildError::NotLocked { distro: set.distro.clone() })?;
-        Ok(packages.collect())
-    }
-
     fn fetch(
         &self,
         lock: &Lock,
@@ -139,4 +133,10 @@ impl Builder {
         packages::fetch(&self.store, &self.client, &self.mirrors(lock)?, packages, observer)
             .map_err(BuildError::Package)
     }
+}
+
+/// The locked packages of a set.
+fn packages_of<'a>(lock: &'a Lock, set: &SetKey) -> Result<build::Locked<'a>, BuildError> {
+    let packages = lock.set(set).ok_or_else(|| BuildError::NotLocked { distro: set.distro.clone() })?;
+    Ok(packages.collect())
 }

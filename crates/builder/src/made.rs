@@ -71,7 +71,7 @@ pub(crate) fn make(
     let metadata = |default: u32| Metadata {
         uid: spec.owner,
         gid: spec.owner,
-        ..Metadata::root(spec.mode.map_or(default, |mode| mode.bits()))
+        ..Metadata::root(spec.mode.map_or(default, schema::image::Mode::bits))
     };
     let file = |bytes: Vec<u8>| Entry::file(metadata(0o644), bytes, origin);
     let entry = match &spec.content {
