@@ -40,10 +40,7 @@ impl Tool {
     }
 
     /// Whether it is there and answers.
-    ///
-    /// # Errors
-    /// [`EngineError::Unavailable`] with what it said instead.
-    pub fn probe(self) -> Result<(), EngineError> {
+    fn probe(self) -> Result<(), EngineError> {
         let unavailable = |message| EngineError::Unavailable { tool: self, message };
         let shell = Shell::new().map_err(|error| unavailable(error.to_string()))?;
         let program = self.program();

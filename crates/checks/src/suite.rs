@@ -63,16 +63,6 @@ impl Suite {
         Ok(Self { checks, gem_source })
     }
 
-    /// How many checks there are.
-    pub fn len(&self) -> usize {
-        self.checks.len()
-    }
-
-    /// Whether there is no check.
-    pub fn is_empty(&self) -> bool {
-        self.checks.is_empty()
-    }
-
     /// Changes with everything that decides how these checks run and what they expect.
     pub fn digest(&self) -> Digest {
         let text = serde_json::to_vec(&(self, SERVE)).expect("checks are strings and numbers");
