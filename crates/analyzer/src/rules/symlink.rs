@@ -3,7 +3,7 @@
 use rootfs::{Kind, RootPath};
 
 use super::Rule;
-use crate::engine::{Answer, Role, Strength, Visit, escaped};
+use crate::engine::{Answer, Strength, Visit, escaped};
 use crate::finding::FindingKind;
 use crate::scope::Scope;
 use crate::search::resolve_from;
@@ -17,15 +17,12 @@ impl Rule for Symlink {
 
     fn apply(&self, scope: &Scope<'_>, visit: &Visit<'_>, answer: &mut Answer<'_>) {
         let Kind::Symlink(target) = visit.kind else { return };
-        if !visit.is_first {
-            return;
-        }
         let reason = self.reason(visit, "link target");
         let folder = visit.path.parent().unwrap_or_else(RootPath::root);
         // The tree knows how many links are too many; the text, which folders it leads through.
         let known = scope.tree.resolve(visit.path).ok();
         match known.and_then(|_| resolve_from(scope.tree, &folder, target)) {
-            Some(resolved) => answer.resolved(resolved, Role::Own, reason, Strength::Hard),
+            Some(resolved) => answer.resolved(resolved, visit.role.clone(), reason, Strength::Hard),
             None => answer
                 .find(reason.from, FindingKind::NotFound { path: escaped(target), because: reason.because }),
         }
@@ -67,6 +64,7 @@ mod tests {
         assert_eq!(
             closure_of(&tree, &["/x/*"]),
             [
+                "/b: root: wanted",
                 "/b: link target of /x/a",
                 "/left: link target of /x/a",
                 "/x: folder of /x/a",
