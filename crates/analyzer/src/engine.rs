@@ -20,7 +20,8 @@ use crate::search::resolve_text;
 /// Visits of one generation that one thread takes at a time: most are over in less than a microsecond.
 const BATCH: usize = 64;
 
-/// How an ELF object comes to be loaded, which decides where its needs are looked for. Other files have [`Role::Own`].
+/// How an ELF object comes to be loaded, which decides where its needs are looked for. The links that lead to it have the
+/// same role; for other files it says nothing.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Role {
     /// For itself: a program, or an object that some program may open.
@@ -101,7 +102,7 @@ impl<'s> Answer<'s> {
         let Resolved { path, links } = resolved;
         if !self.drops_any(links.iter().chain([&path]), &reason, strength) {
             for link in links {
-                self.reach(link, Role::Own, reason.clone(), false);
+                self.reach(link, role.clone(), reason.clone(), false);
             }
             self.reach(path, role, reason, false);
         }

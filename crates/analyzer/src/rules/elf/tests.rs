@@ -143,6 +143,24 @@ fn an_rpath_serves_what_the_object_loads_and_a_runpath_does_not() {
 }
 
 #[test]
+fn a_link_to_a_library_stands_for_no_object_of_its_own() {
+    let tree = with_program(
+        Elf::program().rpath("/opt").needs("libm.so.1").build(),
+        &[
+            ("/opt/libm.so.1", b"-> libm.so.1.2".to_vec()),
+            ("/opt/libm.so.1.2", Elf::library("libm.so.1").needs("liba.so.1").build()),
+            ("/opt/liba.so.1", library("liba.so.1")),
+        ],
+    );
+    assert!(!needs(&tree).iter().any(|line| line.starts_with("! ")));
+    // Where a root asks for the link itself, the object is looked at for itself.
+    let finding = "! /opt/libm.so.1.2: cannot find the library liba.so.1";
+    for root in ["/opt/libm.so.1", "/opt/libm.so.1.2"] {
+        assert_eq!(closure_of(&tree, &["/bin/p", root]).last().map(String::as_str), Some(finding));
+    }
+}
+
+#[test]
 fn a_library_that_is_loaded_serves_later_needs_of_its_soname() {
     let program = Elf::program().needs("/opt/first-1.2.so").needs("libsecond.so").build();
     let tree = with_program(
