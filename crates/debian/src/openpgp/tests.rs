@@ -216,12 +216,12 @@ fn a_signature_that_cannot_be_relied_on_is_refused() {
         ("of a key", Signature::certification(MADE), Fault::NotOfText),
         (
             "critical unknown statement",
-            text(MADE).states(0x80 | 99, b""),
+            text(MADE).states(0x80 | 0x63, b""),
             Fault::Unsupported("one of its critical statements"),
         ),
         (
             "critical notation",
-            text(MADE).states(0x80 | 20, b""),
+            text(MADE).states(0x80 | 0x14, b""),
             Fault::Unsupported("one of its critical statements"),
         ),
     ];
