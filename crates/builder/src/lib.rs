@@ -1,8 +1,8 @@
 //! From a matrix to checked images: the order of stages, and what of them is cached.
 //!
 //! A [`project::Project`] is read as a whole, [`plan`] names its targets, [`locking`] answers what they ask for,
-//! [`packages`] brings it, [`stack`] makes one tree of it, [`layers`] chooses what an image keeps, [`assemble`] writes it,
-//! and [`verify`] says whether it may leave. A [`Builder`] does these in order.
+//! `packages` brings it, `stack` makes one tree of it, `layers` chooses what an image keeps, `assemble` writes it,
+//! and `verify` says whether it may leave. A [`Builder`] does these in order.
 
 pub mod build;
 pub mod check;
