@@ -27,7 +27,7 @@ fn main() -> ExitCode {
         Verb::Check(flags) => verbs::check::check(&flags, &printer),
         Verb::List(flags) => verbs::list::list(&flags, &printer),
         Verb::Why(flags) => verbs::why::why(&flags, &printer),
-        Verb::Run(flags) => verbs::run::run(&flags),
+        Verb::Run(flags) => verbs::run::run(&flags, &printer),
         Verb::Export(flags) => verbs::export::export(&flags, &printer),
         Verb::Report(flags) => verbs::report::report(&flags, &printer),
         Verb::Update(flags) => verbs::update::update(&flags, &printer),

@@ -127,6 +127,7 @@ impl Observer for Printer {
                     megabytes(*pull)
                 ));
             }
+            Event::CheckingDone { image } => self.done(image),
             Event::Checked { image, check, passed, milliseconds } => {
                 let outcome = if *passed { "passed" } else { "FAILED" };
                 self.line(format_args!("{outcome} {image}: {check} ({milliseconds} ms)"));

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use cache::{Store, StoreError};
 use jiff::Timestamp;
 use oci::document::{Descriptor, Execution};
-use oci::{Compression, Layout, LayoutError, NewImage, NewLayer, PackError, PackedLayer, Recipe, annotation};
+use oci::{Compression, LayoutError, NewImage, NewLayer, PackError, PackedLayer, Recipe, Writer, annotation};
 use rayon::prelude::*;
 use rootfs::{Entry, Kind, TarOptions, Tree};
 use schema::Digest;
@@ -123,13 +123,12 @@ fn newest(tree: &Tree) -> i64 {
 /// # Errors
 /// A blob that cannot be written.
 pub(crate) fn put(
-    layout: &Layout,
+    writer: &Writer<'_>,
     target: &Target,
     spec: &ImageSpec,
     ruby: &str,
     packed: &[Packed],
 ) -> Result<Descriptor, AssembleError> {
-    let writer = layout.writer()?;
     for layer in packed {
         writer.put_blob(&layer.layer.digest, &layer.bytes)?;
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 
 use oci::document::Descriptor;
-use oci::{Layout, Reference};
+use oci::{Layout, Reference, Writer};
 use rayon::prelude::*;
 use rootfs::RootPath;
 use schema::lock::{Lock, LockedPackage, PackageKey};
@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::explain::Explanation;
 use crate::observer::{Event, Observer, Stage};
-use crate::plan::Target;
+use crate::plan::{Selection, Target};
 use crate::stack::{Package, Stack};
 use crate::verify::{self, FindingsError};
 use crate::{BuildError, Builder, assemble, layers, packages, packages_of};
@@ -36,42 +36,47 @@ pub struct Built {
 pub(crate) type Locked<'a> = BTreeMap<&'a PackageKey, &'a LockedPackage>;
 
 impl Builder {
-    /// Builds targets that are not built yet, in parallel, and names all of them in the layout.
+    /// Builds targets that are not built yet, in parallel, and names all of them in the layout. Names that the matrix
+    /// does not give any more go when the whole matrix is built.
     ///
     /// # Errors
     /// The first target, by the order given, that cannot be built. No image of this run has a name then.
     pub fn build(&mut self, targets: &[Target], observer: &dyn Observer) -> Result<Vec<Built>, BuildError> {
+        let layout = Layout::create(&self.options.dist.join("oci"))?;
         let mut again = false;
         loop {
             let lock = self.locked(observer)?;
-            match self.build_locked(&lock, targets, observer) {
+            let built = self.build_locked(&layout, &lock, targets, observer);
+            // What has no name is of an image that was replaced, or of one that failed half-way.
+            let swept = layout.remove_unreferenced();
+            match built {
                 Err(error) if error.is_gone() && self.may_resolve() && !again => {
                     again = true;
                     self.resolve_again(observer)?;
                 }
-                result => return result,
+                Err(error) => return Err(error),
+                Ok(built) => {
+                    swept?;
+                    return Ok(built);
+                }
             }
         }
     }
 
     fn build_locked(
         &self,
+        layout: &Layout,
         lock: &Lock,
         targets: &[Target],
         observer: &dyn Observer,
     ) -> Result<Vec<Built>, BuildError> {
-        let layout = Layout::create(&self.options.dist.join("oci"))?;
-        let mut known = Vec::with_capacity(targets.len());
-        for target in targets {
-            known.push(self.known(&layout, lock, target)?);
-        }
-        let missing: Vec<&Target> = targets
-            .iter()
-            .zip(&known)
-            .filter(|(_, known)| known.is_none())
-            .map(|(target, _)| target)
-            .collect();
-        let sets = missing.iter().map(|target| packages_of(lock, &target.image_set(self.spec())));
+        // Held until everything has its name, so that nobody takes it for left over.
+        let writer = layout.writer()?;
+        let known: Vec<Option<Built>> =
+            targets.par_iter().map(|target| self.known(layout, lock, target)).collect::<Result<_, _>>()?;
+        let missing =
+            targets.iter().zip(&known).filter(|(_, known)| known.is_none()).map(|(target, _)| target);
+        let sets = missing.map(|target| packages_of(lock, &target.image_set(self.spec())));
         self.fetch(lock, &packages::joined(sets.collect::<Result<Vec<_>, _>>()?), observer)?;
 
         let built: Vec<Result<(Built, bool), BuildError>> = targets
@@ -79,19 +84,22 @@ impl Builder {
             .zip(known)
             .map(|(target, known)| match known {
                 Some(built) => Ok((built, true)),
-                None => Ok((self.build_one(&layout, lock, target, observer)?, false)),
+                None => Ok((self.build_one(&writer, lock, target, observer)?, false)),
             })
             .collect();
         let built = built.into_iter().collect::<Result<Vec<_>, _>>()?;
 
-        layout.writer()?.set_refs(|references| {
-            for (built, _) in &built {
-                for reference in &built.record.references {
-                    let reference: Reference =
-                        reference.parse().expect("names are made of words of the matrix");
-                    references.insert(reference, built.descriptor.clone());
-                }
+        let mut names: BTreeMap<Reference, Descriptor> = BTreeMap::new();
+        for (built, _) in &built {
+            for reference in &built.record.references {
+                let reference = reference.parse().expect("names are made of words of the matrix");
+                names.insert(reference, built.descriptor.clone());
             }
+        }
+        let whole = self.is_whole(targets);
+        writer.set_refs(|references| {
+            references.retain(|_, _| !whole);
+            references.append(&mut names);
         })?;
         for (Built { record, .. }, unchanged) in &built {
             observer.observe(&Event::Built {
@@ -103,6 +111,11 @@ impl Builder {
             });
         }
         Ok(built.into_iter().map(|(built, _)| built).collect())
+    }
+
+    /// Whether these are all the targets of the matrix.
+    pub(crate) fn is_whole(&self, targets: &[Target]) -> bool {
+        self.plan(&Selection::default()).is_ok_and(|all| all == targets)
     }
 
     /// The record of a target whose very inputs were built before, if the layout has the result undamaged.
@@ -138,7 +151,7 @@ impl Builder {
 
     fn build_one(
         &self,
-        layout: &Layout,
+        writer: &Writer<'_>,
         lock: &Lock,
         target: &Target,
         observer: &dyn Observer,
@@ -162,10 +175,10 @@ impl Builder {
         stage(Stage::Packing);
         let failed = |source| BuildError::Assemble { image: target.name.clone(), source };
         let packed = assemble::pack(&self.store, &selection.layers, self.compression()).map_err(failed)?;
-        let descriptor = assemble::put(layout, target, spec, &ruby, &packed).map_err(failed)?;
+        let descriptor = assemble::put(writer, target, spec, &ruby, &packed).map_err(failed)?;
 
         stage(Stage::Verifying);
-        let image = layout.image(descriptor.clone())?;
+        let image = writer.layout().image(descriptor.clone())?;
         let own = analyzer::analyze(&image.tree()?, &selection.request);
         verify::accepted(&own, spec, |findings| FindingsError::Image {
             image: target.name.clone(),

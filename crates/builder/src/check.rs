@@ -1,17 +1,19 @@
-//! Checks of built images: each image's own layers, unpacked once, and the gems that its checks install. A pass is kept
-//! with what it depends on, and is not tried again; a failure is.
+//! Checks of built images: each image's own layers, unpacked once, and the gems that its checks install. Passes are kept
+//! with everything they depend on, and are not tried again; a failure is.
 
-use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io::Write;
 use std::path::PathBuf;
 
-use checks::{Container, Engine, GemPackages, Sandbox, Subject, Suite, Tool};
+use checks::{Container, Ending, Engine, GemPackages, Sandbox, Subject, Suite, Tool};
 use oci::{Image, Layout};
 use rayon::prelude::*;
 use rootfs::{Dialect, Layer, Limits, Origin, Ownership, Tree};
-use schema::run::{CheckRecord, ImageRecord, RunRecord, VERSION};
+use schema::lock::Lock;
+use schema::run::CheckRecord;
 use schema::{Digest, Hasher};
 
-use crate::build::Built;
+use crate::build::{Built, Locked};
 use crate::observer::{Event, Observer, Stage};
 use crate::plan::Target;
 use crate::{BuildError, Builder, packages, packages_of};
@@ -22,8 +24,6 @@ const OUTCOMES: &str = "check-outcomes";
 const OWNED: &str = "layer-owned";
 /// The same, belonging to whoever unpacked it.
 const PLAIN: &str = "layer-plain";
-/// The run record, in the folder of images and records.
-const RECORD: &str = "run.json";
 
 /// What runs an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,60 +34,69 @@ pub enum EngineKind {
     Container(Tool),
 }
 
+/// An image whose checks are to be run, and what they need.
+struct Subjected<'a> {
+    target: &'a Target,
+    built: &'a Built,
+    /// The packages of its gems.
+    gems: Locked<'a>,
+    /// The digest of everything that decides how its checks end.
+    key: Digest,
+    /// How they ended, where that is known.
+    known: Option<Vec<CheckRecord>>,
+}
+
 impl Builder {
-    /// Runs the checks of built images, several at a time, and gives their records, which [`Builder::write_record`] keeps.
+    /// Runs the checks of built images, several at a time, and gives the outcomes of each in the order of the targets.
     ///
     /// # Errors
-    /// When a check cannot run. One that fails is in the record.
+    /// When a check cannot run. One that fails is an outcome.
     pub fn check(
         &self,
         targets: &[Target],
-        built: Vec<Built>,
+        built: &[Built],
         engine: EngineKind,
         observer: &dyn Observer,
-    ) -> Result<Vec<ImageRecord>, BuildError> {
+    ) -> Result<Vec<Vec<CheckRecord>>, BuildError> {
         let folder = self.project.root.join("images").join(&self.project.matrix.image);
         let suite = Suite::read(&folder, self.spec())?;
         let lock = self.project.lock.clone().unwrap_or_default();
-        let mut wanted = BTreeMap::new();
-        for target in targets {
-            wanted.extend(packages_of(&lock, &target.gem_set(self.spec()))?);
-        }
-        let records: Vec<Result<ImageRecord, BuildError>> = targets
-            .par_iter()
+        let subjects = targets
+            .iter()
             .zip(built)
-            .map(|(target, built)| {
-                let image = packages_of(&lock, &target.image_set(self.spec()))?;
-                let mut gems = packages_of(&lock, &target.gem_set(self.spec()))?;
-                gems.retain(|key, _| !image.contains_key(key));
-                let key = self.outcome_key(&suite, &built, engine, &gems);
-                let known = self.store.derived(OUTCOMES, &key)?;
-                let known =
-                    known.and_then(|blob| serde_json::from_slice::<Vec<CheckRecord>>(blob.content()).ok());
-                let checks = match known {
-                    Some(known) => known,
-                    None => self.run_checks(&suite, target, &built, engine, &lock, &gems, observer)?,
-                };
-                if checks.iter().all(CheckRecord::passed) {
-                    let json =
-                        serde_json::to_vec(&checks).expect("strings and numbers can be written as JSON");
-                    self.store.derive(OUTCOMES, &key, |out| {
-                        std::io::Write::write_all(out, &json).map_err(BuildError::Keep)
-                    })?;
-                }
-                Ok(ImageRecord { checks, ..built.record })
+            .map(|(target, built)| self.subjected(&suite, &lock, target, built, engine))
+            .collect::<Result<Vec<_>, _>>()?;
+        let untried = subjects.iter().filter(|subject| subject.known.is_none());
+        self.fetch(&lock, &packages::joined(untried.map(|subject| subject.gems.clone())), observer)?;
+
+        let outcomes: Vec<Result<Vec<CheckRecord>, BuildError>> = subjects
+            .into_par_iter()
+            .map(|subject| match subject.known {
+                Some(known) => Ok(known),
+                None => self.try_out(&suite, &lock, &subject, engine, observer),
             })
             .collect();
-        records.into_iter().collect()
+        outcomes.into_iter().collect()
     }
 
-    fn outcome_key(
+    fn subjected<'a>(
         &self,
         suite: &Suite,
-        built: &Built,
+        lock: &'a Lock,
+        target: &'a Target,
+        built: &'a Built,
         engine: EngineKind,
-        gems: &crate::build::Locked<'_>,
-    ) -> Digest {
+    ) -> Result<Subjected<'a>, BuildError> {
+        let image = packages_of(lock, &target.image_set(self.spec()))?;
+        let mut gems = packages_of(lock, &target.gem_set(self.spec()))?;
+        gems.retain(|key, _| !image.contains_key(key));
+        let key = self.outcome_key(suite, built, engine, &gems);
+        let known = self.store.derived(OUTCOMES, &key)?;
+        let known = known.and_then(|blob| serde_json::from_slice(blob.content()).ok());
+        Ok(Subjected { target, built, gems, key, known })
+    }
+
+    fn outcome_key(&self, suite: &Suite, built: &Built, engine: EngineKind, gems: &Locked<'_>) -> Digest {
         let mut hasher = Hasher::new();
         hasher.field(self.options.tool.as_bytes());
         hasher.field(suite.digest().as_bytes());
@@ -99,26 +108,22 @@ impl Builder {
         hasher.finish()
     }
 
-    #[expect(clippy::too_many_arguments, reason = "everything that a check depends on")]
-    fn run_checks(
+    fn try_out(
         &self,
         suite: &Suite,
-        target: &Target,
-        built: &Built,
-        kind: EngineKind,
-        lock: &schema::lock::Lock,
-        gems: &crate::build::Locked<'_>,
+        lock: &Lock,
+        subject: &Subjected<'_>,
+        engine: EngineKind,
         observer: &dyn Observer,
     ) -> Result<Vec<CheckRecord>, BuildError> {
+        let Subjected { target, built, gems, key, known: _ } = subject;
         let name = &target.name;
         observer.observe(&Event::Stage { image: name, stage: Stage::Checking });
-        self.fetch(lock, gems, observer)?;
         let opened = packages::open(&self.store, &self.client, &self.mirrors(lock)?, gems)?;
         let tars = opened.iter().map(|package| (package.key.name.as_str(), package.data.clone()));
         let gems =
             GemPackages::new(tars).map_err(|source| BuildError::Gems { image: name.clone(), source })?;
-        let engine = self.engine(name, built, kind)?;
-        let subject = Subject { ruby: &built.record.ruby, gems: &gems };
+        let engine = self.engine(name, built, engine)?;
         let done = |check: &CheckRecord| {
             observer.observe(&Event::Checked {
                 image: name,
@@ -127,73 +132,86 @@ impl Builder {
                 milliseconds: check.milliseconds,
             });
         };
-        suite
-            .run(&*engine, &subject, &done)
-            .map_err(|source| BuildError::Engine { image: name.clone(), source })
+        let checks = suite
+            .run(&*engine, &Subject { ruby: &built.record.ruby, gems: &gems }, &done)
+            .map_err(|source| BuildError::Engine { image: name.clone(), source })?;
+        observer.observe(&Event::CheckingDone { image: name });
+        if checks.iter().all(CheckRecord::passed) {
+            let json = serde_json::to_vec(&checks).expect("strings and numbers can be written as JSON");
+            self.store.derive(OUTCOMES, key, |out| out.write_all(&json).map_err(BuildError::Keep))?;
+        }
+        Ok(checks)
     }
 
     fn engine(&self, name: &str, built: &Built, kind: EngineKind) -> Result<Box<dyn Engine>, BuildError> {
-        let layout = Layout::open(&self.options.dist.join("oci"))?;
-        let image = layout.image(built.descriptor.clone())?;
+        let image = self.layout()?.image(built.descriptor.clone())?;
         let failed = |source| BuildError::Engine { image: name.to_owned(), source };
         Ok(match kind {
-            EngineKind::Sandbox => {
-                let layers = self.unpacked(name, &image)?;
-                let program = self.options.sandbox.clone();
-                Box::new(Sandbox::new(program, layers, &image.config.config).map_err(failed)?)
-            }
+            EngineKind::Sandbox => Box::new(self.sandbox(name, &image)?),
             EngineKind::Container(tool) => Box::new(Container::load(tool, &image).map_err(failed)?),
         })
     }
 
-    /// The folders of an image's layers, lowest first; unpacked where they are not yet.
+    /// Runs a command, or the image's own, in an image of the layout, with the caller's standard streams.
     ///
     /// # Errors
-    /// When a layer is damaged or cannot be unpacked.
-    pub fn unpacked(&self, name: &str, image: &Image) -> Result<Vec<PathBuf>, BuildError> {
-        let (kind, ownership) = match rustix::process::geteuid().is_root() {
-            true => (OWNED, Ownership::Preserve),
-            false => (PLAIN, Ownership::Ignore),
+    /// When there is no such image, or no command, or the sandbox cannot start.
+    pub fn run(&self, reference: &str, command: &[OsString]) -> Result<Ending, BuildError> {
+        let image = self.layout()?.resolve(reference)?;
+        let own: Vec<OsString> = image.config.config.cmd.iter().map(OsString::from).collect();
+        let words = if command.is_empty() { &own } else { command };
+        let Some((program, args)) = words.split_first() else {
+            return Err(BuildError::NoCommand { image: reference.to_owned() });
+        };
+        self.sandbox(reference, &image)?
+            .attach(program, args)
+            .map_err(|source| BuildError::Engine { image: reference.to_owned(), source })
+    }
+
+    /// The layout that images are in.
+    ///
+    /// # Errors
+    /// When there is none yet.
+    pub fn layout(&self) -> Result<Layout, BuildError> {
+        Ok(Layout::open(&self.options.dist.join("oci"))?)
+    }
+
+    fn sandbox(&self, name: &str, image: &Image) -> Result<Sandbox, BuildError> {
+        let layers = self.unpacked(name, image)?;
+        Sandbox::new(self.options.sandbox.clone(), layers, &image.config.config)
+            .map_err(|source| BuildError::Engine { image: name.to_owned(), source })
+    }
+
+    /// The folders of an image's layers, lowest first; unpacked where they are not yet.
+    fn unpacked(&self, name: &str, image: &Image) -> Result<Vec<PathBuf>, BuildError> {
+        let (kind, ownership) = if rustix::process::geteuid().is_root() {
+            (OWNED, Ownership::Preserve)
+        } else {
+            (PLAIN, Ownership::Ignore)
         };
         let unpack = |layer: &oci::ImageLayer| {
             self.store.derive_folder(kind, &layer.diff_id, |folder| {
                 let tar = image.layer_tar(layer)?;
-                let layer =
-                    Layer::parse(tar, Dialect::Oci, Limits::default()).expect("a layer of our own writer");
+                let unstacked = |source: TreeFault| BuildError::Layer { image: name.to_owned(), source };
+                let layer = Layer::parse(tar, Dialect::Oci, Limits::default())
+                    .map_err(|error| unstacked(error.into()))?;
                 let mut tree = Tree::new();
-                tree.stack(&layer, Origin::default()).expect("a layer of our own writer on an empty root");
+                tree.stack(&layer, Origin::default()).map_err(|error| unstacked(error.into()))?;
                 rootfs::write_directory(&tree, folder, ownership)
                     .map_err(|source| BuildError::Unpack { image: name.to_owned(), source })
             })
         };
         image.layers.iter().map(unpack).collect()
     }
+}
 
-    /// Keeps the records of a run; says whether the record on disk had to change.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub fn write_record(&self, images: Vec<ImageRecord>) -> Result<bool, BuildError> {
-        let path = self.options.dist.join(RECORD);
-        let text = RunRecord { version: VERSION, images }.render();
-        if fs_err::read_to_string(&path).is_ok_and(|there| there == text) {
-            return Ok(false);
-        }
-        let file = tempfile::NamedTempFile::new_in(&self.options.dist)?;
-        fs_err::write(file.path(), text)?;
-        file.persist(&path).map_err(|error| error.error)?;
-        Ok(true)
-    }
-
-    /// The record of the last run.
-    ///
-    /// # Errors
-    /// When there is none, or it cannot be read.
-    pub fn last_record(&self) -> Result<RunRecord, BuildError> {
-        match fs_err::read_to_string(self.options.dist.join(RECORD)) {
-            Ok(text) => Ok(RunRecord::parse(&text)?),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(BuildError::NoRecord),
-            Err(error) => Err(error.into()),
-        }
-    }
+/// Why a layer is no tree.
+#[derive(Debug, thiserror::Error)]
+pub enum TreeFault {
+    /// Its tar is not acceptable.
+    #[error(transparent)]
+    Tar(#[from] rootfs::TarError),
+    /// It stands on nothing.
+    #[error(transparent)]
+    Stack(#[from] rootfs::StackError),
 }

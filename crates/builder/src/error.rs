@@ -122,16 +122,27 @@ pub enum BuildError {
         source: checks::GemPackagesError,
     },
     /// Checks cannot run.
-    #[error("cannot check {image}")]
+    #[error("cannot run {image}")]
     Engine {
         /// The image.
         image: String,
         /// Why.
         source: checks::EngineError,
     },
-    /// There is no run record yet.
-    #[error("there is no run record: nothing was built here")]
-    NoRecord,
+    /// A layer is no tree.
+    #[error("cannot read a layer of {image}")]
+    Layer {
+        /// The image.
+        image: String,
+        /// Why.
+        source: crate::check::TreeFault,
+    },
+    /// An image has no command of its own.
+    #[error("{image} has no command of its own")]
+    NoCommand {
+        /// The image.
+        image: String,
+    },
     /// The run record is none.
     #[error(transparent)]
     Record(#[from] schema::run::RunRecordError),
@@ -147,7 +158,8 @@ impl BuildError {
             Self::Archive(error) => error.hint(),
             Self::Resolve { source, .. } => source.hint(),
             Self::LockedOut { .. } => Some("run `cargo xtask update`, or leave `--locked` out".to_owned()),
-            Self::NotLocked { .. } | Self::NoRecord => Some("run `cargo xtask build-all`".to_owned()),
+            Self::NotLocked { .. } => Some("run `cargo xtask build-all`".to_owned()),
+            Self::NoCommand { .. } => Some("name a command".to_owned()),
             Self::OtherRuby { .. } => Some("write the Ruby that the distro has into matrix.toml".to_owned()),
             Self::Package(error) => error.hint(),
             Self::Findings(error) => error.hint(),
@@ -160,6 +172,7 @@ impl BuildError {
             | Self::Tree { .. }
             | Self::Assemble { .. }
             | Self::Keep(_)
+            | Self::Layer { .. }
             | Self::Suite(_)
             | Self::Gems { .. }
             | Self::Record(_) => None,

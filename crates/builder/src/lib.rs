@@ -18,6 +18,7 @@ mod layers;
 mod made;
 mod mirrors;
 mod packages;
+mod recording;
 mod resolving;
 mod stack;
 mod status;

@@ -65,6 +65,11 @@ pub enum Event<'a> {
         /// How long it took.
         milliseconds: u64,
     },
+    /// Every check of an image has ended.
+    CheckingDone {
+        /// The image's name.
+        image: &'a str,
+    },
 }
 
 /// What is being done to an image.

@@ -1,9 +1,10 @@
 //! The sandbox as an engine: the image's own unpacked layers, with the circumstances that a container engine would give.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use oci::document::Execution;
 use sandbox::{Captured, Command, Limits, Output, Program, Root, SandboxError, Status, Stdin, Step};
@@ -13,6 +14,9 @@ use crate::error::EngineError;
 
 /// What is kept of each output: far more than a check says, and than a gem source takes.
 const OUTPUT_LIMIT: usize = 64 << 20;
+
+/// How long a person's command may go on.
+const DAY: Duration = Duration::from_hours(24);
 
 /// An image in the sandbox.
 #[derive(Debug)]
@@ -44,25 +48,48 @@ impl Sandbox {
         let folder = if execution.working_dir.is_empty() { "/" } else { &execution.working_dir };
         Ok(Self { program, root: Root { layers }, environment, folder: folder.into(), user, group })
     }
+
+    /// Runs one command for a person: it has the caller's standard streams, and a day.
+    ///
+    /// # Errors
+    /// The sandbox could not start, or the image has no such program.
+    pub fn attach(&self, program: &OsStr, args: &[OsString]) -> Result<Ending, EngineError> {
+        let command = Command {
+            args: args.to_vec(),
+            stdin: Stdin::Inherit,
+            output: Output::Inherit,
+            limits: Limits { time: DAY, ..Limits::default() },
+            ..self.command(program)
+        };
+        let outcome = sandbox::run(&self.program, &self.root, &command, drop)?;
+        Ok(ending(outcome.status, &outcome.stdout))
+    }
+
+    /// A command in the circumstances of the image.
+    fn command(&self, program: &OsStr) -> Command {
+        Command {
+            env: self.environment.clone(),
+            cwd: self.folder.clone(),
+            uid: self.user,
+            gid: self.group,
+            ..Command::new(program)
+        }
+    }
 }
 
 impl Engine for Sandbox {
     fn run(&self, run: &Run<'_>) -> Result<Outcome, EngineError> {
-        let mut words = run.command.iter().map(OsString::from);
-        let mut environment = self.environment.clone();
-        environment.extend(run.environment.iter().map(|(name, value)| (name.into(), value.into())));
-        let command = Command {
-            args: words.by_ref().skip(1).collect(),
-            env: environment,
-            cwd: self.folder.clone(),
-            uid: self.user,
-            gid: self.group,
+        let (program, args) =
+            run.command.split_first().map_or(("", &[][..]), |(program, args)| (*program, args));
+        let mut command = Command {
+            args: args.iter().map(OsString::from).collect(),
             hostname: "check".to_owned(),
             stdin: Stdin::Bytes(run.stdin.clone()),
             output: Output::Capture { limit: OUTPUT_LIMIT },
             limits: Limits { time: run.time_limit, ..Limits::default() },
-            ..Command::new(run.command.first().copied().unwrap_or_default())
+            ..self.command(OsStr::new(program))
         };
+        command.env.extend(run.environment.iter().map(|(name, value)| (name.into(), value.into())));
         match sandbox::run(&self.program, &self.root, &command, drop) {
             Ok(outcome) => Ok(Outcome {
                 ending: ending(outcome.status, &outcome.stdout),
@@ -74,7 +101,7 @@ impl Engine for Sandbox {
                 ending: Ending::NotStarted(failure.to_string()),
                 stdout: Vec::new(),
                 stderr: Vec::new(),
-                duration: std::time::Duration::ZERO,
+                duration: Duration::ZERO,
             }),
             Err(error) => Err(error.into()),
         }

@@ -31,6 +31,11 @@ impl<'a> Writer<'a> {
         Self { layout, _lock: lock }
     }
 
+    /// The layout that it writes into.
+    pub const fn layout(&self) -> &'a Layout {
+        self.layout
+    }
+
     /// Puts a blob under its digest, unless it is there already; says whether it wrote anything. One that is there but
     /// damaged is replaced.
     ///

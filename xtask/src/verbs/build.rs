@@ -29,15 +29,14 @@ fn build(patterns: &[String], options: &BuildOptions, printer: &Printer) -> anyh
     let targets = builder.plan(&selection)?;
     let built = builder.build(&targets, printer)?;
     if options.no_check {
-        builder.write_record(built.into_iter().map(|built| built.record).collect())?;
+        builder.write_record(&targets, &built, None)?;
         return Ok(Ending::Good);
     }
-    let records = builder.check(&targets, built, EngineKind::Sandbox, printer)?;
-    let ending = check::summary(&records, printer);
-    builder.write_record(records)?;
+    let checks = builder.check(&targets, &built, EngineKind::Sandbox, printer)?;
+    let record = builder.write_record(&targets, &built, Some(checks))?;
     // The table shows the whole matrix: a part of it leaves it alone.
-    if patterns.is_empty() {
-        report::write(&builder, printer)?;
+    if patterns.is_empty() && options.arch.is_none() {
+        report::write(&builder, &record, printer)?;
     }
-    Ok(ending)
+    Ok(check::summary(&targets, &record, printer))
 }

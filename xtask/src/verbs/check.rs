@@ -1,9 +1,9 @@
 //! `check`: the checks of images that are built.
 
 use builder::check::EngineKind;
-use builder::plan::Selection;
+use builder::plan::{Selection, Target};
 use checks::Tool;
-use schema::run::{CheckOutcome, ImageRecord};
+use schema::run::{CheckOutcome, ImageRecord, RunRecord, VERSION};
 
 use super::session::{self, Settings};
 use crate::cli::{CheckFlags, EngineName};
@@ -21,14 +21,24 @@ pub(crate) fn check(flags: &CheckFlags, printer: &Printer) -> anyhow::Result<End
         EngineName::Docker => EngineKind::Container(Tool::Docker),
         EngineName::Podman => EngineKind::Container(Tool::Podman),
     };
-    let records = builder.check(&targets, built, engine, printer)?;
-    Ok(summary(&records, printer))
+    let checks = builder.check(&targets, &built, engine, printer)?;
+    let record = match engine {
+        EngineKind::Sandbox => builder.write_record(&targets, &built, Some(checks))?,
+        // The record says how images do where they were built; another engine is looked at in passing.
+        EngineKind::Container(_) => {
+            let images = built.into_iter().zip(checks);
+            let images = images.map(|(built, checks)| ImageRecord { checks, ..built.record }).collect();
+            RunRecord { version: VERSION, images }
+        }
+    };
+    Ok(summary(&targets, &record, printer))
 }
 
-/// What failed, and how many passed.
-pub(super) fn summary(records: &[ImageRecord], printer: &Printer) -> Ending {
+/// What failed of the targets, and how many passed.
+pub(super) fn summary(targets: &[Target], record: &RunRecord, printer: &Printer) -> Ending {
     let mut ending = Ending::Good;
-    for record in records {
+    for record in record.images.iter().filter(|image| targets.iter().any(|target| target.name == image.name))
+    {
         for check in &record.checks {
             if let CheckOutcome::Failed { message, output, errors } = &check.outcome {
                 ending = Ending::Bad;

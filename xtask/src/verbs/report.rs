@@ -1,8 +1,10 @@
 //! `report`: the table of sizes in the README.
 
+use anyhow::Context;
 use builder::Builder;
 use fs_err as fs;
 use report::{Published, SIZES};
+use schema::run::RunRecord;
 
 use super::session::{self, Settings};
 use crate::cli::ReportFlags;
@@ -14,11 +16,12 @@ const README: &str = "README.md";
 /// Writes the table, or says whether it is what the last run gives.
 pub(crate) fn report(flags: &ReportFlags, printer: &Printer) -> anyhow::Result<Ending> {
     let builder = session::builder(Settings::default())?;
+    let record = builder.last_record()?.context("nothing was built yet: run `cargo xtask build-all`")?;
     if !flags.check {
-        write(&builder, printer)?;
+        write(&builder, &record, printer)?;
         return Ok(Ending::Good);
     }
-    let (before, after) = pages(&builder)?;
+    let (before, after) = pages(&builder, &record)?;
     if before == after {
         return Ok(Ending::Good);
     }
@@ -28,8 +31,8 @@ pub(crate) fn report(flags: &ReportFlags, printer: &Printer) -> anyhow::Result<E
 }
 
 /// Writes the table where it differs.
-pub(super) fn write(builder: &Builder, printer: &Printer) -> anyhow::Result<()> {
-    let (before, after) = pages(builder)?;
+pub(super) fn write(builder: &Builder, record: &RunRecord, printer: &Printer) -> anyhow::Result<()> {
+    let (before, after) = pages(builder, record)?;
     if before != after {
         fs::write(builder.project().root.join(README), after)?;
         printer.line(format_args!("wrote the table of sizes in {README}"));
@@ -38,11 +41,11 @@ pub(super) fn write(builder: &Builder, printer: &Printer) -> anyhow::Result<()> 
 }
 
 /// The README as it is, and as it should be.
-fn pages(builder: &Builder) -> anyhow::Result<(String, String)> {
+fn pages(builder: &Builder, record: &RunRecord) -> anyhow::Result<(String, String)> {
     let project = builder.project();
     let file = format!("images/{}/published.toml", project.matrix.image);
     let published = Published::parse(&file, &fs::read_to_string(project.root.join(&file))?)?;
     let before = fs::read_to_string(project.root.join(README))?;
-    let after = report::splice(&before, &SIZES, &report::table(&builder.last_record()?, &published))?;
+    let after = report::splice(&before, &SIZES, &report::table(record, &published))?;
     Ok((before, after))
 }
