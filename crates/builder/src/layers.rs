@@ -4,9 +4,10 @@
 //! in it, so images that have its packages alike have it alike.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, LazyLock};
 
-use analyzer::{Closure, Request};
-use rootfs::{Entry, RootPath, Tree};
+use analyzer::{Closure, Reason, Request, ld_cache};
+use rootfs::{Entry, Metadata, Origin, RootPath, Tree};
 use schema::image::{ImageSpec, LayerSpec};
 use schema::lock::PackageKey;
 
@@ -15,6 +16,10 @@ use crate::status;
 
 /// Where a package says under which licence it is (Debian Policy 12.5).
 const DOCUMENTATION: &str = "/usr/share/doc";
+
+/// Where the loader looks names up (ld.so(8)).
+static LOADER_CACHE: LazyLock<RootPath> =
+    LazyLock::new(|| RootPath::parse("/etc/ld.so.cache").expect("a constant path"));
 
 /// What an image keeps of a stack.
 #[derive(Debug)]
@@ -38,7 +43,7 @@ pub(crate) struct SelectedLayer<'a> {
 
 /// Chooses what an image keeps.
 pub(crate) fn select<'a>(stack: &Stack<'_>, spec: &'a ImageSpec) -> Selection<'a> {
-    let mut lower = Tree::new();
+    let mut lower = BTreeMap::new();
     let mut closure = Closure::default();
     let mut request = Request::default();
     let mut layers = Vec::with_capacity(spec.layers.len());
@@ -48,16 +53,35 @@ pub(crate) fn select<'a>(stack: &Stack<'_>, spec: &'a ImageSpec) -> Selection<'a
         let added = grown.entries.keys().filter(|path| !closure.entries.contains_key(*path)).cloned();
         let mut tree = stack.tree.select(added);
         let whole = stack.tree.select(grown.entries.keys().cloned());
-        for (path, record) in status::records(contributors(stack, &grown).into_values(), &whole) {
+        for (path, record) in status::records(contributors(stack, &grown).into_values(), &stack.tree, &whole)
+        {
+            // Where an upper layer adds to what a package gave, its record there covers the lower one.
             if lower.get(&path) != Some(&record) {
-                tree.insert(path.clone(), record.clone()).expect("status.d is a folder that no package has");
-                lower.insert(path, record).expect("the same folder");
+                tree.insert(path.clone(), made(record.clone()))
+                    .expect("status.d is a folder that no package has");
+                lower.insert(path, record);
             }
         }
         layers.push(SelectedLayer { spec: layer, tree });
         closure = grown;
     }
+    if let (Some(cache), Some(top)) = (loader_cache(stack, &closure), layers.last_mut()) {
+        top.tree.insert(LOADER_CACHE.clone(), cache).expect("/etc is a folder");
+    }
     Selection { request, closure, layers }
+}
+
+/// The loader's cache, where a library of the image is found by that alone. `ldconfig` would make it on an installation,
+/// from a maintainer script.
+fn loader_cache(stack: &Stack<'_>, closure: &Closure) -> Option<Entry> {
+    let mut libraries = ld_cache::libraries(&stack.tree);
+    libraries.retain(|library| closure.entries.contains_key(&library.path));
+    let needed = libraries.iter().any(|library| library.needs_cache);
+    needed.then(|| made(ld_cache::write(&libraries)))
+}
+
+fn made(bytes: Vec<u8>) -> Entry {
+    Entry::file(Metadata::root(0o644), bytes, Origin::default())
 }
 
 /// What the analyzer is asked for some of an image's layers on a tree.
@@ -94,7 +118,7 @@ fn closure_with_licences(stack: &Stack<'_>, request: &mut Request) -> Closure {
         let new: Vec<PackageKey> =
             contributors(stack, &closure).into_keys().filter(|key| !known.contains(key)).cloned().collect();
         if new.is_empty() {
-            return closure;
+            return with_merged_usr(stack, closure);
         }
         for key in new {
             let path = format!("{DOCUMENTATION}/{}/copyright", key.name);
@@ -105,6 +129,22 @@ fn closure_with_licences(stack: &Stack<'_>, request: &mut Request) -> Closure {
             known.insert(key);
         }
     }
+}
+
+/// Keeps the links of merged /usr: without them, a file that a later layer puts below `/lib` would make a second folder
+/// beside `/usr/lib`. That of `/lib64` is kept where a loader is found through it.
+fn with_merged_usr(stack: &Stack<'_>, mut closure: Closure) -> Closure {
+    for link in ["/bin", "/lib", "/sbin"] {
+        let because = Arc::from("merged /usr: what is put there later goes to the same place");
+        for path in [link.to_owned(), format!("/usr{link}")] {
+            let path = RootPath::parse(path).expect("a constant path");
+            let reason = Reason { from: None, rule: "merged-usr", because: Arc::clone(&because) };
+            if stack.tree.get(&path).is_some() {
+                closure.entries.entry(path).or_default().push(reason);
+            }
+        }
+    }
+    closure
 }
 
 /// The packages that gave a file or a link to a closure.
@@ -125,4 +165,164 @@ pub(crate) fn kept<'s>(
     closure: &'s Closure,
 ) -> impl Iterator<Item = (&'s RootPath, &'s Entry)> {
     closure.entries.keys().filter_map(|path| Some((path, stack.tree.get(path)?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use std::collections::BTreeMap;
+
+    use rootfs::{Content, Kind};
+    use testkit::elf::Elf;
+    use testkit::tar::Tar;
+
+    use crate::project::ImageFolder;
+
+    const IMAGE: &str = r#"
+name = "tiny"
+packages = []
+
+[about]
+description = ""
+source = ""
+licenses = ""
+vendor = ""
+
+[config]
+user = "0:0"
+working-directory = "/"
+command = []
+environment = {}
+
+[[layers]]
+name = "base"
+roots = [
+    { path = "/usr/bin/tool", why = "a tool" },
+    { path = "/usr/bin/none", why = "not there", optional = true },
+]
+files = [{ path = "/etc/motd", link = "issue-{series}", why = "a link" }]
+
+[[layers]]
+name = "top"
+roots = [{ path = "/opt/**", why = "all of it" }]
+
+[[drop]]
+name = "manuals"
+paths = ["/opt/man"]
+why = "read elsewhere"
+
+[[drop]]
+name = "old"
+paths = ["/opt/old"]
+shadowed-by = "/opt/new*"
+why = "there is a newer one"
+"#;
+
+    const SUM: &str = "d41d8cd98f00b204e9800998ecf8427e";
+
+    fn package(name: &str, files: &[(&str, &[u8])]) -> Package {
+        let mut tar = Tar::new();
+        let mut md5sums = String::new();
+        for (path, content) in files {
+            tar = match content {
+                [b'-', b'>', target @ ..] => tar.symlink(path, std::str::from_utf8(target).unwrap()),
+                content => tar.file(path, content),
+            };
+            md5sums += &[SUM, "  ", path.trim_start_matches("./"), "\n"].concat();
+        }
+        let key = PackageKey { name: name.into(), version: "1".into(), architecture: "amd64".into() };
+        let data = Content::from(tar.finish());
+        Package { key, control: format!("Package: {name}").into(), md5sums: md5sums.into(), data }
+    }
+
+    fn image() -> ImageFolder {
+        let folder = tempfile::tempdir().unwrap();
+        let images = folder.path().join("images/tiny");
+        fs_err::create_dir_all(&images).unwrap();
+        fs_err::write(images.join("image.toml"), IMAGE).unwrap();
+        ImageFolder::open(folder.path(), "tiny").unwrap()
+    }
+
+    /// The files and links of each layer, with what they hold where that is text.
+    fn layers(packages: &[Package]) -> BTreeMap<String, Vec<String>> {
+        let image = image();
+        let stack = Stack::new(packages, &image, "9.9").unwrap();
+        let selection = select(&stack, &image.spec);
+        let listed = |(path, entry): (&RootPath, &Entry)| match &entry.kind {
+            Kind::Directory => None,
+            Kind::Symlink(target) => Some(format!("{path} -> {}", String::from_utf8_lossy(target))),
+            Kind::File(file) => {
+                Some(format!("{path} {:?}", std::str::from_utf8(&file.content).unwrap_or("binary")))
+            }
+        };
+        let files = |layer: &SelectedLayer<'_>| layer.tree.iter().filter_map(listed).collect();
+        selection.layers.iter().map(|layer| (layer.spec.name.clone(), files(layer))).collect()
+    }
+
+    #[test]
+    fn a_layer_has_its_closure_less_the_lower_ones_and_the_records_of_its_packages() {
+        let packages = [
+            package(
+                "app",
+                &[
+                    ("./opt/app", b"#!/usr/bin/tool\n"),
+                    ("./opt/man/app.1", b"manual"),
+                    ("./usr/share/doc/app", b"->tool"),
+                    ("./unused", b""),
+                ],
+            ),
+            package("tool", &[("./bin/tool", b"tool"), ("./usr/share/doc/tool/copyright", b"free")]),
+            package("unused", &[("./usr/bin/other", b"")]),
+        ];
+        let layers = layers(&packages);
+        insta::assert_snapshot!(layers["base"].join("\n"), @r#"
+        /bin -> usr/bin
+        /etc/motd -> issue-9.9
+        /lib -> usr/lib
+        /sbin -> usr/sbin
+        /usr/bin/tool "tool"
+        /usr/share/doc/tool/copyright "free"
+        /var/lib/dpkg/status.d/tool "Package: tool\n"
+        /var/lib/dpkg/status.d/tool.md5sums "d41d8cd98f00b204e9800998ecf8427e  bin/tool\nd41d8cd98f00b204e9800998ecf8427e  usr/share/doc/tool/copyright\n"
+        "#);
+        insta::assert_snapshot!(layers["top"].join("\n"), @r##"
+        /opt/app "#!/usr/bin/tool\n"
+        /usr/share/doc/app -> tool
+        /var/lib/dpkg/status.d/app "Package: app\n"
+        /var/lib/dpkg/status.d/app.md5sums "d41d8cd98f00b204e9800998ecf8427e  opt/app\n"
+        "##);
+    }
+
+    #[test]
+    fn a_drop_that_is_shadowed_by_something_needs_it_to_be_there() {
+        let old = ("./opt/old", b"old".as_slice());
+        let new = ("./opt/new-2", b"new".as_slice());
+        let tool = ("./usr/bin/tool", b"tool".as_slice());
+        let has_old = |files: &[(&str, &[u8])]| {
+            layers(&[package("app", files)])["top"].iter().any(|file| file.starts_with("/opt/old"))
+        };
+        assert!(has_old(&[tool, old]));
+        assert!(!has_old(&[tool, old, new]));
+    }
+
+    #[test]
+    fn the_loader_gets_a_cache_where_it_finds_a_library_by_that_alone() {
+        let library = Elf::library("libx.so.1").build();
+        let program = Elf::program().interpreter("/opt/ld.so").needs("libx.so.1").build();
+        let loader = Elf::library("ld.so").payload(b"/usr/lib/\0/lib/\0").build();
+        let with = |folder: &str| {
+            let path = format!("./{folder}/libx.so.1");
+            let files: [(&str, &[u8]); 5] = [
+                ("./etc/ld.so.conf", b"/usr/local/lib\n"),
+                ("./opt/ld.so", &loader),
+                ("./opt/program", &program),
+                ("./usr/bin/tool", b"tool"),
+                (&path, &library),
+            ];
+            layers(&[package("app", &files)])["top"].iter().any(|file| file.starts_with("/etc/ld.so.cache"))
+        };
+        assert!(with("usr/local/lib"));
+        assert!(!with("usr/lib"));
+    }
 }

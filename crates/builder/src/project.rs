@@ -96,7 +96,7 @@ impl Project {
 }
 
 impl ImageFolder {
-    fn open(root: &Path, name: &str) -> Result<Self, ProjectError> {
+    pub(crate) fn open(root: &Path, name: &str) -> Result<Self, ProjectError> {
         let folder = root.join("images").join(name);
         let label = format!("images/{name}/{IMAGE}");
         let text = fs::read_to_string(folder.join(IMAGE))?;

@@ -4,43 +4,44 @@
 
 use std::collections::BTreeMap;
 
-use rootfs::{Entry, Kind, Metadata, Origin, RootPath, Tree};
+use rootfs::{Kind, RootPath, Tree};
 
 use crate::stack::Package;
 
 const FOLDER: &str = "/var/lib/dpkg/status.d";
 
-/// The records of `packages` that are true for the files of `tree`, by their paths.
+/// The records of `packages` that are true for the files of `image`, by their paths. `stack` is the tree that the image
+/// was taken from: its links say where a package's files are.
 pub(crate) fn records<'a>(
     packages: impl Iterator<Item = &'a Package>,
-    tree: &Tree,
-) -> BTreeMap<RootPath, Entry> {
+    stack: &Tree,
+    image: &Tree,
+) -> BTreeMap<RootPath, Vec<u8>> {
     let mut records = BTreeMap::new();
     for package in packages {
         let path = |ending: &str| {
             RootPath::parse(format!("{FOLDER}/{}{ending}", package.key.name))
                 .expect("a package's name has letters, digits, `+`, `-` and `.` only")
         };
-        let file = |bytes: Vec<u8>| Entry::file(Metadata::root(0o644), bytes, Origin::default());
         let mut control = package.control.clone();
         if control.last().is_some_and(|byte| *byte != b'\n') {
             control.push(b'\n');
         }
-        records.insert(path(""), file(control));
-        records.insert(path(".md5sums"), file(sums_of(&package.md5sums, tree)));
+        records.insert(path(""), control);
+        records.insert(path(".md5sums"), sums_of(&package.md5sums, stack, image));
     }
     records
 }
 
-/// The lines of an `md5sums` file whose file is in the tree.
-fn sums_of(md5sums: &[u8], tree: &Tree) -> Vec<u8> {
+/// The lines of an `md5sums` file whose file is in the image.
+fn sums_of(md5sums: &[u8], stack: &Tree, image: &Tree) -> Vec<u8> {
     let mut kept = Vec::new();
     for line in md5sums.split(|byte| *byte == b'\n') {
         // 32 digits, two spaces, and a path without a slash in front (deb-md5sums(5)).
         let Some(name) = line.get(32..).and_then(|rest| rest.strip_prefix(b"  ")) else { continue };
         let Ok(path) = RootPath::parse([b"/", name].concat()) else { continue };
-        let Ok(resolved) = tree.resolve(&path) else { continue };
-        if tree.get(&resolved.path).is_some_and(|entry| matches!(entry.kind, Kind::File(_))) {
+        let Ok(resolved) = stack.resolve(&path) else { continue };
+        if image.get(&resolved.path).is_some_and(|entry| matches!(entry.kind, Kind::File(_))) {
             kept.extend_from_slice(line);
             kept.push(b'\n');
         }
@@ -50,6 +51,8 @@ fn sums_of(md5sums: &[u8], tree: &Tree) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use rootfs::{Entry, Metadata, Origin};
+
     use super::*;
 
     #[test]
@@ -62,6 +65,6 @@ mod tests {
         let sum = "d41d8cd98f00b204e9800998ecf8427e";
         let text =
             format!("{sum}  lib/x.so\n{sum}  usr/lib/y.so\n{sum}  usr/lib\nnonsense\n{sum} usr/lib/x.so\n");
-        assert_eq!(sums_of(text.as_bytes(), &tree), format!("{sum}  lib/x.so\n").into_bytes());
+        assert_eq!(sums_of(text.as_bytes(), &tree, &tree), format!("{sum}  lib/x.so\n").into_bytes());
     }
 }
