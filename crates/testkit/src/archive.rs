@@ -1,7 +1,5 @@
 //! A signed archive in memory: suites of packages made by [`deb`](crate::deb), as paths and bytes for a web server.
 
-#![expect(clippy::format_push_string, reason = "a fixture's text reads best as it is built")]
-
 use std::collections::BTreeMap;
 
 use sha2::{Digest as _, Sha256};
@@ -91,8 +89,8 @@ impl Suite {
         for package in &self.packages {
             let bytes = package.build();
             let path = pool_path(package);
-            index += &package.control();
-            index += &format!("Filename: {path}\nSize: {}\nSHA256: {}\n\n", bytes.len(), sha256(&bytes));
+            let file = format!("Filename: {path}\nSize: {}\nSHA256: {}\n\n", bytes.len(), sha256(&bytes));
+            index.extend([package.control(), file]);
             files.insert(path, bytes);
         }
         let folder = "main/binary-amd64";
@@ -112,19 +110,19 @@ impl Suite {
         files
     }
 
+    /// The text of the `Release` file, without its last line feed.
     fn release(&self, listed: &[(String, Vec<u8>)]) -> String {
-        let mut text = format!("Origin: Test\nSuite: {0}\nCodename: {0}\nDate: {1}\n", self.name, self.date);
-        if let Some(date) = &self.valid_until {
-            text += &format!("Valid-Until: {date}\n");
-        }
-        if self.by_hash {
-            text += "Acquire-By-Hash: yes\n";
-        }
-        text += "SHA256:";
-        for (name, bytes) in listed {
-            text += &format!("\n {} {} {name}", sha256(bytes), bytes.len());
-        }
-        text
+        let mut lines = vec![
+            "Origin: Test".to_owned(),
+            format!("Suite: {}", self.name),
+            format!("Codename: {}", self.name),
+            format!("Date: {}", self.date),
+        ];
+        lines.extend(self.valid_until.iter().map(|date| format!("Valid-Until: {date}")));
+        lines.extend(self.by_hash.then(|| "Acquire-By-Hash: yes".to_owned()));
+        lines.push("SHA256:".to_owned());
+        lines.extend(listed.iter().map(|(name, bytes)| format!(" {} {} {name}", sha256(bytes), bytes.len())));
+        lines.join("\n")
     }
 }
 

@@ -2,8 +2,6 @@
 //!
 //! Everything is written as given and nothing checked, so that a test can make what no OpenPGP program would.
 
-#![expect(clippy::cast_possible_truncation, reason = "lengths of fixtures are small")]
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ring::digest;
@@ -35,7 +33,6 @@ pub enum Hash {
 pub struct Signature {
     kind: u8,
     hash: Hash,
-    created: u32,
     subpackets: Vec<u8>,
     unhashed: Vec<u8>,
 }
@@ -58,14 +55,19 @@ impl Key {
 
     fn body(&self) -> Vec<u8> {
         let point = [&[0x40], self.pair.public_key().as_ref()].concat();
-        let [curve_length] = [ED25519_CURVE.len() as u8];
-        [&[4][..], &self.created.to_be_bytes(), &[22, curve_length], &ED25519_CURVE, &integer(&point)]
-            .concat()
+        [
+            &[4][..],
+            &self.created.to_be_bytes(),
+            &[22, length8(&ED25519_CURVE)],
+            &ED25519_CURVE,
+            &integer(&point),
+        ]
+        .concat()
     }
 
     fn hashed(&self) -> Vec<u8> {
         let body = self.body();
-        [&[0x99][..], &(body.len() as u16).to_be_bytes(), &body].concat()
+        [&[0x99][..], &length16(&body), &body].concat()
     }
 
     /// Its fingerprint.
@@ -98,7 +100,7 @@ impl Signature {
     /// A signature of any kind, with SHA-256.
     pub fn of_kind(kind: u8, created: u32) -> Self {
         let subpackets = subpacket(2, &created.to_be_bytes());
-        Self { kind, hash: Hash::Sha256, created, subpackets, unhashed: Vec::new() }
+        Self { kind, hash: Hash::Sha256, subpackets, unhashed: Vec::new() }
     }
 
     /// With this hash.
@@ -140,11 +142,6 @@ impl Signature {
         self
     }
 
-    /// When it says that it was made.
-    pub const fn created(&self) -> u32 {
-        self.created
-    }
-
     /// The content of its packet, made by `key` over `data`.
     pub fn by(&self, key: &Key, data: &[u8]) -> Vec<u8> {
         let (id, algorithm) = match self.hash {
@@ -155,13 +152,13 @@ impl Signature {
         let issuer = [&[4], key.fingerprint().as_slice()].concat();
         let hashed_area = [self.subpackets.clone(), subpacket(33, &issuer)].concat();
         let mut body = vec![4, self.kind, 22, id];
-        body.extend((hashed_area.len() as u16).to_be_bytes());
+        body.extend(length16(&hashed_area));
         body.extend(hashed_area);
-        let trailer = [&[4, 0xff][..], &(body.len() as u32).to_be_bytes()].concat();
+        let trailer = [&[4, 0xff][..], &length32(&body)].concat();
         let digest = digest::digest(algorithm, &[data, &body, &trailer].concat());
         let signature = key.pair.sign(digest.as_ref());
         let (r, s) = signature.as_ref().split_at(32);
-        body.extend((self.unhashed.len() as u16).to_be_bytes());
+        body.extend(length16(&self.unhashed));
         body.extend(&self.unhashed);
         body.extend(&digest.as_ref()[..2]);
         body.extend([integer(r), integer(s)].concat());
@@ -173,8 +170,7 @@ impl<'a> Certificate<'a> {
     /// A primary key and a user id that it certifies.
     pub fn new(primary: &'a Key, certification: &Signature) -> Self {
         let user_id = b"Archive <archive@example.org>";
-        let hashed =
-            [&primary.hashed(), &[0xb4][..], &(user_id.len() as u32).to_be_bytes(), user_id].concat();
+        let hashed = [&primary.hashed(), &[0xb4][..], &length32(user_id), user_id].concat();
         let packets =
             [packet(6, &primary.body()), packet(13, user_id), packet(2, &certification.by(primary, &hashed))];
         Self { primary, packets: packets.concat() }
@@ -228,27 +224,37 @@ pub fn cleartext(text: &str, signatures: &[(&Signature, &Key)]) -> String {
 }
 
 fn armored(kind: &str, bytes: &[u8]) -> String {
-    let mut text = format!("-----BEGIN {kind}-----\n\n");
-    for line in STANDARD.encode(bytes).as_bytes().chunks(64) {
-        text.extend(line.iter().map(|byte| char::from(*byte)));
-        text.push('\n');
-    }
-    text + &format!("-----END {kind}-----\n")
+    let digits = STANDARD.encode(bytes);
+    let lines = digits.as_bytes().chunks(64).map(String::from_utf8_lossy).collect::<Vec<_>>().join("\n");
+    format!("-----BEGIN {kind}-----\n\n{lines}\n-----END {kind}-----\n")
 }
 
 fn packet(tag: u8, body: &[u8]) -> Vec<u8> {
-    [&[0xc0 | tag, 0xff][..], &(body.len() as u32).to_be_bytes(), body].concat()
+    [&[0xc0 | tag, 0xff][..], &length32(body), body].concat()
 }
 
 fn subpacket(kind: u8, content: &[u8]) -> Vec<u8> {
-    let length = content.len() as u8 + 1;
-    [&[length, kind][..], content].concat()
+    let content = [&[kind], content].concat();
+    [&[length8(&content)][..], &content].concat()
 }
 
-/// A multiprecision integer.
+/// A multiprecision integer: the number of its bits, then its bytes without leading zeros.
 fn integer(bytes: &[u8]) -> Vec<u8> {
     let start = bytes.iter().position(|byte| *byte != 0).unwrap_or(bytes.len());
     let bytes = &bytes[start..];
-    let bits = bytes.len() as u32 * 8 - bytes.first().map_or(0, |byte| byte.leading_zeros());
-    [&(bits as u16).to_be_bytes()[..], bytes].concat()
+    let unused = bytes.first().map_or(0, |byte| byte.leading_zeros() as usize);
+    let bits = u16::try_from(bytes.len() * 8 - unused).expect("no number here is that long");
+    [&bits.to_be_bytes()[..], bytes].concat()
+}
+
+fn length8(bytes: &[u8]) -> u8 {
+    u8::try_from(bytes.len()).expect("no subpacket here is that long")
+}
+
+fn length16(bytes: &[u8]) -> [u8; 2] {
+    u16::try_from(bytes.len()).expect("no key or area here is that long").to_be_bytes()
+}
+
+fn length32(bytes: &[u8]) -> [u8; 4] {
+    u32::try_from(bytes.len()).expect("no packet here is that long").to_be_bytes()
 }
