@@ -1,1 +1,1 @@
-//! The verbs and their images, from outside.
+//! The verbs and their images, from outside: everything is in `tests/it`.
