@@ -1,7 +1,11 @@
-//! Reading suites from a mirror: the signed release file, then the indexes that it names, each verified before a byte of
-//! it is used.
+//! Reading suites from mirrors: the signed release file, then the indexes that it names, each verified before a byte of it
+//! is used.
+//!
+//! A mirror is read as a whole: one that is behind, damaged or not Debian's after all is passed over for the next. Packed
+//! indexes are kept by their digest, and so are the unpacked ones: while a suite stays the same, only its release file is
+//! downloaded again.
 
-use cache::{Client, Download, FetchError, Store, StoreError};
+use cache::{Blob, Client, Download, FetchError, Store, StoreError};
 use jiff::Timestamp;
 use schema::{Architecture, Digest};
 
@@ -9,14 +13,12 @@ use crate::compression::{Compression, UnpackError};
 use crate::mirror::Mirror;
 use crate::openpgp::{Keyring, SignatureError};
 use crate::packages::{Index, IndexError};
-use crate::release::{Refusal, Release, ReleaseError};
+use crate::release::{IndexFile, Refusal, Release, ReleaseError};
 use crate::suite::{ArchiveName, Suite};
 use crate::universe::SuiteIndex;
 
 /// No release file of Debian comes near it.
 const RELEASE_LIMIT: u64 = 8 << 20;
-/// No index of Debian comes near it, unpacked.
-const INDEX_LIMIT: u64 = 1 << 30;
 
 /// The archives as they are reached from here.
 #[derive(Debug)]
@@ -92,6 +94,16 @@ pub enum ArchiveFault {
         /// Why.
         source: UnpackError,
     },
+    /// An index is, unpacked, not what the release file says.
+    #[error("its index {name} unpacks to {found} instead of {expected}")]
+    OtherIndex {
+        /// The name of the index.
+        name: String,
+        /// The digest that it should have.
+        expected: Digest,
+        /// The digest that it has.
+        found: Digest,
+    },
     /// An index is none.
     #[error("cannot read its index {name}")]
     Index {
@@ -117,7 +129,10 @@ impl ArchiveError {
             }
             ArchiveFault::NoIndex { .. } => Some("look at the components and architectures of the suite".to_owned()),
             ArchiveFault::Store(error) => error.hint(),
-            ArchiveFault::Release { .. } | ArchiveFault::Unpack { .. } | ArchiveFault::Index { .. } => None,
+            ArchiveFault::Unpack { source, .. } => source.store_error().and_then(StoreError::hint),
+            ArchiveFault::Release { .. } | ArchiveFault::OtherIndex { .. } | ArchiveFault::Index { .. } => {
+                Some("use another mirror".to_owned())
+            }
         }
     }
 }
@@ -126,81 +141,112 @@ impl Archive<'_> {
     /// Reads a suite for an architecture, and gives the digest of its release file beside it.
     ///
     /// # Errors
-    /// When a file cannot be had, or is not what a trusted key signed for.
+    /// When no mirror gives what a trusted key signed for; the error is that of the first mirror.
     pub fn suite(
         &self,
         suite: &Suite,
         architecture: Architecture,
     ) -> Result<(SuiteIndex, Digest), ArchiveError> {
-        self.read(suite, architecture)
-            .map_err(|source| ArchiveError { suite: suite.name.clone(), source: Box::new(source) })
+        let mut first = None;
+        for mirror in self.mirrors.iter().filter_map(|mirror| mirror.address(suite.archive)) {
+            let folder = format!("{mirror}/dists/{}", suite.name);
+            match self.read(&folder, suite, architecture) {
+                Ok(read) => return Ok(read),
+                Err(fault) => first = first.or(Some(fault)),
+            }
+        }
+        let fault = first.unwrap_or(ArchiveFault::NoMirror(suite.archive));
+        Err(ArchiveError { suite: suite.name.clone(), source: Box::new(fault) })
     }
 
-    fn read(&self, suite: &Suite, architecture: Architecture) -> Result<(SuiteIndex, Digest), ArchiveFault> {
-        let bases = self.bases(suite)?;
-        let (base, address, bytes) = self.release(suite, &bases)?;
-        let signed = self
-            .keyring
-            .verify(&bytes, self.now)
-            .map_err(|source| ArchiveFault::Signature { address: address.clone(), source })?;
-        let release = Release::parse(signed.text())
-            .map_err(|source| ArchiveFault::Release { address: address.clone(), source })?;
-        release.check(suite, self.now).map_err(|source| ArchiveFault::Refused { address, source })?;
+    /// Reads a suite from its folder on one mirror.
+    fn read(
+        &self,
+        folder: &str,
+        suite: &Suite,
+        architecture: Architecture,
+    ) -> Result<(SuiteIndex, Digest), ArchiveFault> {
+        let address = format!("{folder}/InRelease");
+        let bytes = self.client.fetch_bytes(&address, RELEASE_LIMIT)?;
+        let release = self.release(address, &bytes, suite)?;
         let components = suite
             .components
             .iter()
-            .map(|component| self.index(&base, &release, component, architecture))
+            .map(|component| self.index(folder, &release, component, architecture))
             .collect::<Result<_, _>>()?;
         let index = SuiteIndex { suite: suite.clone(), date: release.date, components };
         Ok((index, Digest::of(&bytes)))
     }
 
-    /// The folder of the suite on each mirror.
-    fn bases(&self, suite: &Suite) -> Result<Vec<String>, ArchiveFault> {
-        let addresses = self.mirrors.iter().filter_map(|mirror| mirror.address(suite.archive));
-        let bases: Vec<String> = addresses.map(|address| format!("{address}/dists/{}", suite.name)).collect();
-        if bases.is_empty() { Err(ArchiveFault::NoMirror(suite.archive)) } else { Ok(bases) }
-    }
-
-    /// The release file of the first mirror that has one.
-    fn release(&self, suite: &Suite, bases: &[String]) -> Result<(String, String, Vec<u8>), ArchiveFault> {
-        let mut first = None;
-        for base in bases {
-            let address = format!("{base}/InRelease");
-            match self.client.fetch_bytes(&address, RELEASE_LIMIT) {
-                Ok(bytes) => return Ok((base.clone(), address, bytes)),
-                Err(error) => first = first.or(Some(error)),
-            }
+    /// The release file of a suite, if a trusted key signed it and it is one to rely on now.
+    fn release(&self, address: String, bytes: &[u8], suite: &Suite) -> Result<Release, ArchiveFault> {
+        let signed = match self.keyring.verify(bytes, self.now) {
+            Ok(signed) => signed,
+            Err(source) => return Err(ArchiveFault::Signature { address, source }),
+        };
+        let release = match Release::parse(signed.text()) {
+            Ok(release) => release,
+            Err(source) => return Err(ArchiveFault::Release { address, source }),
+        };
+        match release.check(suite, self.now) {
+            Ok(()) => Ok(release),
+            Err(source) => Err(ArchiveFault::Refused { address, source }),
         }
-        Err(first.map_or(ArchiveFault::NoMirror(suite.archive), ArchiveFault::Fetch))
     }
 
-    /// The packages of one component: by its digest where the mirror offers that, or else by its name.
+    /// The packages of one component. The release file lists the index as it is unpacked, whether or not a mirror has that,
+    /// and the packed forms that there are.
     fn index(
         &self,
-        base: &str,
+        folder: &str,
         release: &Release,
         component: &str,
         architecture: Architecture,
     ) -> Result<Index, ArchiveFault> {
-        let folder = format!("{component}/binary-{architecture}");
-        let found = [("Packages.xz", ".xz"), ("Packages.gz", ".gz"), ("Packages", "")]
-            .into_iter()
-            .find_map(|(file, suffix)| Some((file, suffix, release.file(&format!("{folder}/{file}"))?)));
-        let Some((file, suffix, listed)) = found else {
+        let name = format!("{component}/binary-{architecture}/Packages");
+        let forms = [(".xz", Compression::Xz), (".gz", Compression::Gzip), ("", Compression::None)];
+        let listed = |suffix: &str| release.file(&format!("{name}{suffix}"));
+        let packed = forms.into_iter().find_map(|(suffix, form)| Some((suffix, form, listed(suffix)?)));
+        let (Some(unpacked), Some((suffix, form, packed))) = (listed(""), packed) else {
             return Err(ArchiveFault::NoIndex { component: component.to_owned(), architecture });
         };
-        let name = format!("{folder}/{file}");
-        let by_hash = format!("{base}/{folder}/by-hash/SHA256/{}", listed.digest.hex());
-        let by_name = format!("{base}/{name}");
-        let urls = if release.by_hash { vec![by_hash, by_name] } else { vec![by_name] };
-        let download = Download { urls, size: listed.size, digest: listed.digest };
-        let blob = self.client.fetch(self.store, &download, &())?;
-        let compression = Compression::from_suffix(suffix.as_bytes()).expect("one of those above");
-        let mut text = Vec::new();
-        compression
-            .unpack(blob.content(), &mut text, INDEX_LIMIT)
-            .map_err(|source| ArchiveFault::Unpack { name: name.clone(), source })?;
-        Index::parse(text.into()).map_err(|source| ArchiveFault::Index { name, source })
+        let text = match self.store.get(&unpacked.digest)? {
+            Some(text) => text,
+            None => {
+                let by_name = format!("{folder}/{name}{suffix}");
+                let by_hash = by_name
+                    .rsplit_once('/')
+                    .map(|(parent, _)| format!("{parent}/by-hash/SHA256/{}", packed.digest.hex()));
+                let urls = by_hash.filter(|_| release.by_hash).into_iter().chain([by_name]).collect();
+                let download = Download { urls, size: packed.size, digest: packed.digest };
+                let packed = self.client.fetch(self.store, &download, &())?;
+                self.unpack(name.clone(), form, &packed, unpacked)?
+            }
+        };
+        Index::parse(text.content().clone()).map_err(|source| ArchiveFault::Index { name, source })
+    }
+
+    /// Unpacks an index into the store, no further than it should go.
+    fn unpack(
+        &self,
+        name: String,
+        form: Compression,
+        packed: &Blob,
+        expected: IndexFile,
+    ) -> Result<Blob, ArchiveFault> {
+        let mut writer = self.store.writer()?;
+        match form.unpack(packed.content(), &mut writer, expected.size) {
+            Ok(_) => {}
+            Err(source) => return Err(ArchiveFault::Unpack { name, source }),
+        }
+        let text = writer.finish()?;
+        if text.digest() == expected.digest {
+            Ok(text)
+        } else {
+            Err(ArchiveFault::OtherIndex { name, expected: expected.digest, found: text.digest() })
+        }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,7 @@
 
 use std::io::{self, Read, Write};
 
+use cache::StoreError;
 use liblzma::stream::{CONCATENATED, Stream};
 
 /// The most memory that unpacking xz may take. The strongest preset asks for 65 MiB (xz(1)).
@@ -34,6 +35,16 @@ pub enum UnpackError {
     /// The unpacked data cannot be written.
     #[error("cannot write what is in it")]
     Write(#[source] io::Error),
+}
+
+impl UnpackError {
+    /// What went wrong in the store, if the data was being unpacked into it.
+    pub(crate) fn store_error(&self) -> Option<&StoreError> {
+        match self {
+            Self::Write(error) => error.get_ref()?.downcast_ref(),
+            _ => None,
+        }
+    }
 }
 
 impl Compression {

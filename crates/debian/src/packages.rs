@@ -289,19 +289,6 @@ impl<'a> Package<'a> {
         self.field("Multi-Arch") == Some("allowed")
     }
 
-    /// Its source package: the name, and the version where that is another than its own.
-    ///
-    /// # Errors
-    /// When it has no version.
-    pub fn source(self) -> Result<(&'a str, &'a str), FieldError> {
-        let version = self.version()?.as_str();
-        let Some(source) = self.field("Source") else { return Ok((self.name, version)) };
-        Ok(match source.split_once('(') {
-            Some((name, rest)) => (name.trim(), rest.trim_end().trim_end_matches(')')),
-            None => (source, version),
-        })
-    }
-
     /// Where its file is in the archive, how many bytes it has, and their digest.
     ///
     /// # Errors
@@ -334,7 +321,7 @@ mod tests {
 
     use super::*;
 
-    const TEXT: &str = "Package: zlib1g\nVersion: 1:1.3\nSource: zlib (1:1.3.dfsg)\nArchitecture: amd64\n\
+    const TEXT: &str = "Package: zlib1g\nVersion: 1:1.3\nArchitecture: amd64\n\
         Multi-Arch: allowed\nProvides: libz1 (= 1:1.3), libz,\nDescription: a library\n Package: not a field\n\
         Filename: pool/main/z/zlib/zlib1g_1.3_amd64.deb\nSize: 10\n\
         SHA256: e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\n\n\n\
@@ -366,14 +353,12 @@ mod tests {
     fn fields_are_read_when_asked_for() {
         let index = index(TEXT).unwrap();
         let zlib = index.named("zlib1g").next().unwrap();
-        assert_eq!(zlib.source(), Ok(("zlib", "1:1.3.dfsg")));
         assert_eq!(zlib.field("Description"), Some("a library\n Package: not a field"));
         assert_eq!(zlib.field("Desc"), None);
         assert!(zlib.allows_any_architecture());
         assert_eq!(zlib.provisions().unwrap().len(), 2);
         assert_eq!(zlib.file(), Ok(("pool/main/z/zlib/zlib1g_1.3_amd64.deb", 10, Digest::of(b""))));
         let attr = index.named("attr").next().unwrap();
-        assert_eq!(attr.source(), Ok(("attr", "1")));
         assert_eq!(attr.file(), Err(FieldError::Missing("Filename")));
         let needs: Vec<_> = attr.needs().unwrap().iter().map(ToString::to_string).collect();
         assert_eq!(needs, ["libc6", "libattr1 (= 1)", "zlib1g"]);
@@ -413,7 +398,7 @@ mod tests {
             if let Ok(index) = index(&text) {
                 for package in index.iter() {
                     prop_assert!(index.named(package.name()).count() > 0);
-                    let _ = (package.needs(), package.provisions(), package.file(), package.source());
+                    let _ = (package.needs(), package.provisions(), package.file());
                 }
             }
         }

@@ -8,7 +8,7 @@ use schema::{Architecture, Digest};
 
 use crate::packages::{FieldError, Index, Package};
 use crate::relation::{Alternative, Provision};
-use crate::suite::{ArchiveName, Suite};
+use crate::suite::Suite;
 use crate::version::Version;
 
 /// The packages of one suite, from an index that was verified.
@@ -46,10 +46,6 @@ pub struct PackageRecord {
     pub sha256: Digest,
     /// The suite that it comes from.
     pub suite: String,
-    /// The archive that has this suite.
-    pub archive: ArchiveName,
-    /// Its source package: name and version.
-    pub source: (String, String),
 }
 
 /// A package that may be chosen: the highest version of its name.
@@ -63,7 +59,6 @@ pub(crate) struct Candidate<'u> {
 impl Candidate<'_> {
     pub(crate) fn record(&self) -> Result<PackageRecord, FieldError> {
         let (filename, size, sha256) = self.package.file()?;
-        let (source, source_version) = self.package.source()?;
         Ok(PackageRecord {
             name: self.package.name().to_owned(),
             version: self.version.as_str().to_owned(),
@@ -72,8 +67,6 @@ impl Candidate<'_> {
             size,
             sha256,
             suite: self.suite.name.clone(),
-            archive: self.suite.archive,
-            source: (source.to_owned(), source_version.to_owned()),
         })
     }
 }
@@ -82,11 +75,6 @@ impl Universe {
     /// Joins the suites of a distro, all of them read for `architecture`.
     pub const fn new(suites: Vec<SuiteIndex>, architecture: Architecture) -> Self {
         Self { suites, architecture }
-    }
-
-    /// The suites.
-    pub fn suites(&self) -> &[SuiteIndex] {
-        &self.suites
     }
 
     /// The highest version of a package. What has no version or is for another architecture does not count.

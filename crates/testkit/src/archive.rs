@@ -21,6 +21,7 @@ pub struct Suite {
     valid_until: Option<String>,
     by_hash: bool,
     packings: Vec<Packing>,
+    listed_as: Option<Vec<u8>>,
     packages: Vec<Package>,
 }
 
@@ -43,6 +44,7 @@ impl Suite {
             valid_until: None,
             by_hash: true,
             packings: vec![Packing::Xz],
+            listed_as: None,
             packages: Vec::new(),
         }
     }
@@ -82,6 +84,13 @@ impl Suite {
         self
     }
 
+    /// With its unpacked index listed as if it were these bytes.
+    #[must_use]
+    pub fn listed_as(mut self, bytes: &[u8]) -> Self {
+        self.listed_as = Some(bytes.to_vec());
+        self
+    }
+
     /// The files of an archive that has this suite, by their paths below its address.
     pub fn build(&self) -> BTreeMap<String, Vec<u8>> {
         let mut files = BTreeMap::new();
@@ -94,7 +103,8 @@ impl Suite {
             files.insert(path, bytes);
         }
         let folder = "main/binary-amd64";
-        let mut listed = vec![(format!("{folder}/Packages"), index.clone().into_bytes())];
+        let unpacked = self.listed_as.clone().unwrap_or_else(|| index.clone().into_bytes());
+        let mut listed = vec![(format!("{folder}/Packages"), unpacked)];
         for packing in &self.packings {
             let name = format!("{folder}/Packages{}", packing.suffix());
             let bytes = packing.pack(index.as_bytes());

@@ -12,7 +12,7 @@ use super::{Fault, Malformed};
 
 /// The name of a key: a SHA-1 of it (section 5.5.4). It only tells keys apart; no trust rests on it.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Fingerprint(pub(super) [u8; 20]);
+pub(super) struct Fingerprint(pub(super) [u8; 20]);
 
 impl fmt::Display for Fingerprint {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

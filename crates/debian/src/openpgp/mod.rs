@@ -15,7 +15,6 @@ use std::fmt;
 use jiff::Timestamp;
 
 use key::Certificate;
-pub use key::Fingerprint;
 use packet::{packets, tag};
 use signature::{Signature, kind};
 
@@ -99,20 +98,12 @@ impl fmt::Display for Reasons<'_> {
 
 /// A text with a good signature.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SignedText {
-    text: String,
-    signer: Fingerprint,
-}
+pub struct SignedText(String);
 
 impl SignedText {
     /// The text, exactly as signed: lines end in a line feed, without white space before it.
     pub fn text(&self) -> &str {
-        &self.text
-    }
-
-    /// The key, or the subkey, that signed it.
-    pub const fn signer(&self) -> Fingerprint {
-        self.signer
+        &self.0
     }
 }
 
@@ -179,15 +170,16 @@ impl Keyring {
                     continue;
                 }
             };
-            match self.signer(&signature, hashed.as_bytes(), now) {
-                Ok(signer) => return Ok(SignedText { text, signer }),
+            match self.vouch(&signature, hashed.as_bytes(), now) {
+                Ok(()) => return Ok(SignedText(text)),
                 Err(fault) => faults.push((signature.issuer_name(), fault)),
             }
         }
         Err(SignatureError::Untrusted(faults))
     }
 
-    fn signer(&self, signature: &Signature<'_>, text: &[u8], now: i64) -> Result<Fingerprint, Fault> {
+    /// Whether that signature of `text` is by a key of this ring, and good.
+    fn vouch(&self, signature: &Signature<'_>, text: &[u8], now: i64) -> Result<(), Fault> {
         if signature.kind != kind::TEXT {
             return Err(Fault::NotOfText);
         }
@@ -197,8 +189,7 @@ impl Keyring {
             .find_map(|certificate| Some((certificate, certificate.claimed_key(signature)?)))
             .ok_or(Fault::UnknownKey)?;
         signature.verify(key, text, now)?;
-        certificate.may_sign(key, now)?;
-        Ok(key.fingerprint)
+        certificate.may_sign(key, now)
     }
 }
 
