@@ -19,6 +19,7 @@ mod made;
 mod mirrors;
 mod packages;
 mod recording;
+mod replace;
 mod resolving;
 mod stack;
 mod status;

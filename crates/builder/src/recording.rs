@@ -7,6 +7,7 @@ use schema::run::{CheckRecord, ImageRecord, RunRecord, VERSION};
 
 use crate::build::Built;
 use crate::plan::Target;
+use crate::replace::replace;
 use crate::{BuildError, Builder};
 
 /// Its name, in the folder of images and records.
@@ -38,9 +39,7 @@ impl Builder {
         let path = self.options.dist.join(RECORD);
         let text = record.render();
         if !fs::read_to_string(&path).is_ok_and(|there| there == text) {
-            let file = tempfile::NamedTempFile::new_in(&self.options.dist)?;
-            fs::write(file.path(), text)?;
-            file.persist(&path).map_err(|error| error.error)?;
+            replace(&path, &text)?;
         }
         Ok(record)
     }

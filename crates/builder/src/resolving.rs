@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use debian::openpgp::Keyring;
 use debian::relation::Relation;
 use debian::{Archive, ArchiveName, PackageRecord, Suite, Universe, resolve};
-use fs_err as fs;
 use rayon::prelude::*;
 use schema::lock::{Lock, LockedPackage, LockedSuite, PackageKey, SetKey};
 
@@ -13,6 +12,7 @@ use crate::locking::{self, Base, LockChange, Resolution, Wish};
 use crate::observer::{Event, Observer};
 use crate::plan::Selection;
 use crate::project::LOCK;
+use crate::replace::replace;
 use crate::{BuildError, Builder};
 
 /// The part of an archive that the images are made of.
@@ -137,10 +137,7 @@ impl Builder {
     }
 
     fn write_lock(&mut self, lock: &Lock) -> Result<(), BuildError> {
-        let path = self.project.root.join(LOCK);
-        let file = tempfile::NamedTempFile::new_in(&self.project.root)?;
-        fs::write(file.path(), lock.render())?;
-        file.persist(&path).map_err(|error| error.error)?;
+        replace(&self.project.root.join(LOCK), &lock.render())?;
         self.project.lock = Some(lock.clone());
         Ok(())
     }

@@ -1,6 +1,8 @@
 //! Builds, and the verbs that look at what was built: what they say, what they write, and what they leave alone.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 use fs_err as fs;
 
@@ -219,7 +221,7 @@ fn export_hands_an_image_on_in_three_forms_and_replaces_nothing_unasked() {
     hint: name another output, or say that this one is to be replaced
     ");
 
-    let blobs = |layout: &std::path::Path| -> BTreeMap<_, _> {
+    let blobs = |layout: &Path| -> BTreeMap<_, _> {
         let files = files_below(&layout.join("blobs")).into_iter();
         files.map(|(path, (_, bytes))| (path.file_name().unwrap().to_owned(), bytes)).collect()
     };
@@ -305,6 +307,26 @@ fn a_mistake_in_the_project_has_its_place_and_the_nearest_word() {
     assert!(project.images().is_empty());
     assert_eq!(project.blobs(), 0);
     project.build();
+}
+
+#[test]
+fn what_is_written_may_be_read_by_others_as_far_as_the_umask_allows() {
+    let mirror = Mirror::start();
+    let project = Project::new(&mirror);
+    project.build();
+    let plain = project.folder().join("plain");
+    fs::write(&plain, "").unwrap();
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let written = project
+        .layout()
+        .into_keys()
+        .chain(["matrix.lock", "dist/run.json"].map(|file| project.root.join(file)));
+    for file in written {
+        assert_eq!(mode(&file), mode(&plain), "{}", file.display());
+    }
+    let files = project.folder().join("files");
+    project.run(&["export", "tiny:3.3", "--format", "dir", "--output", &files.display().to_string()]).good();
+    assert_eq!(mode(&files), 0o755);
 }
 
 #[test]

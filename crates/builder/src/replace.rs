@@ -1,0 +1,23 @@
+//! Files of a project that are written whole or not at all: the lock and the run record.
+
+use std::fs::Permissions;
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+/// Every file may be read by everybody, as far as the umask allows.
+const MODE: u32 = 0o666;
+
+/// Puts a file with `text` at `path`, in place of what is there.
+///
+/// # Errors
+/// When it cannot be written; what was there stays.
+pub(crate) fn replace(path: &Path, text: &str) -> io::Result<()> {
+    let folder = path.parent().expect("a file of a project has a folder");
+    let mut passing =
+        tempfile::Builder::new().permissions(Permissions::from_mode(MODE)).tempfile_in(folder)?;
+    passing.write_all(text.as_bytes())?;
+    passing.as_file().sync_all()?;
+    passing.persist(path)?;
+    Ok(())
+}
