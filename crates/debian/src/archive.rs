@@ -1,9 +1,9 @@
-//! Reading suites from mirrors: the signed release file, then the indexes that it names, each verified before a byte of it
-//! is used.
+//! Reading suites from mirrors: the signed release file, then the indexes that it names, each verified before a byte
+//! of it is used.
 //!
-//! A mirror is read as a whole: one that is behind, damaged or not Debian's after all is passed over for the next. Packed
-//! indexes are kept by their digest, and so are the unpacked ones: while a suite stays the same, only its release file is
-//! downloaded again.
+//! A mirror is read as a whole: one that is behind, damaged or not Debian's after all is passed over for the next.
+//! Packed indexes are kept by their digest, and so are the unpacked ones: while a suite stays the same, only its
+//! release file is downloaded again.
 
 use cache::{Blob, Client, Download, FetchError, Store, StoreError};
 use jiff::Timestamp;
@@ -125,9 +125,13 @@ impl ArchiveError {
             ArchiveFault::Fetch(error) => error.hint(),
             ArchiveFault::Refused { source, .. } => source.hint(),
             ArchiveFault::Signature { .. } => {
-                Some("use another mirror; if the archive has keys of its own, name them as `keyring` of the distro in matrix.toml".to_owned())
+                let keys =
+                    "if the archive has keys of its own, name them as `keyring` of the distro in matrix.toml";
+                Some(format!("use another mirror; {keys}"))
             }
-            ArchiveFault::NoIndex { .. } => Some("look at the components and architectures of the suite".to_owned()),
+            ArchiveFault::NoIndex { .. } => {
+                Some("look at the components and architectures of the suite".to_owned())
+            }
             ArchiveFault::Store(error) => error.hint(),
             ArchiveFault::Unpack { source, .. } => source.store_error().and_then(StoreError::hint),
             ArchiveFault::Release { .. } | ArchiveFault::OtherIndex { .. } | ArchiveFault::Index { .. } => {
@@ -194,8 +198,8 @@ impl Archive<'_> {
         }
     }
 
-    /// The packages of one component. The release file lists the index as it is unpacked, whether or not a mirror has that,
-    /// and the packed forms that there are.
+    /// The packages of one component. The release file lists the index as it is unpacked, whether or not a mirror has
+    /// that, and the packed forms that there are.
     fn index(
         &self,
         folder: &str,

@@ -1,8 +1,8 @@
 //! Control data: paragraphs of `Name: value` fields, as in indexes, packages and apt's `.sources` (Debian policy,
 //! chapter 5; deb822(5)).
 //!
-//! A paragraph borrows from the text. Values keep their continuation lines, so that nothing is copied; lines that begin
-//! with `#` are comments.
+//! A paragraph borrows from the text. Values keep their continuation lines, so that nothing is copied; lines that
+//! begin with `#` are comments.
 
 /// A text that is no control data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

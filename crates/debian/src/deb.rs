@@ -1,7 +1,7 @@
 //! Binary packages: an `ar` archive of a version, a control archive and a data archive (deb(5)).
 //!
-//! [`Deb::open`] reads the first two; the data archive stays packed until [`Deb::data_tar`] unpacks it. Everything that a
-//! package claims is bounded before memory is taken for it. Maintainer scripts are never looked at.
+//! [`Deb::open`] reads the first two; the data archive stays packed until [`Deb::data_tar`] unpacks it. Everything
+//! that a package claims is bounded before memory is taken for it. Maintainer scripts are never looked at.
 
 use std::io::Write;
 

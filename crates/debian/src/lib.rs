@@ -1,4 +1,10 @@
 //! A signed Debian archive: indexes, dependency choice, packages.
+//!
+//! An [`Archive`] reads a [`Suite`] from a [`mirror`]: its [`release`] file, whose signature [`openpgp`] verifies,
+//! and the [`packages`] that it names. Suites join into a [`Universe`], of which [`resolve()`] chooses. A chosen
+//! package is fetched by its [`PackageRecord`] and opened by [`deb`].
+//!
+//! Every parser takes bytes or text and is total: whatever it is given, it answers or refuses.
 
 mod archive;
 mod compression;

@@ -1,16 +1,17 @@
 //! Mirrors: where archives are, from the machine's apt configuration, and the snapshot service.
 //!
-//! A source of apt is one of Debian's by its shape: its suite is a Debian release, a component is `main`, and either its
-//! address ends in `/debian` or has the updates of a release as well. Its host says nothing, as companies have mirrors of
-//! their own. What other distributions and vendors publish has another shape; if not, its signature gives it away.
+//! A source of apt is one of Debian's by its shape: its suite is a Debian release, a component is `main`, and either
+//! its address ends in `/debian` or has the updates of a release as well. Its host says nothing, as companies have
+//! mirrors of their own. What other distributions and vendors publish has another shape; if not, its signature gives
+//! it away.
 
 use jiff::Timestamp;
 
 use crate::control::{self, ControlError};
 use crate::suite::ArchiveName;
 
-/// The addresses of Debian's archives on one mirror: those that have `dists/` and `pool/` below them, without a slash at
-/// the end.
+/// The addresses of Debian's archives on one mirror: those that have `dists/` and `pool/` below them, without a slash
+/// at the end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mirror {
     /// That of the main archive.
@@ -68,8 +69,8 @@ const RELEASES: [&str; 16] = [
 
 /// Finds Debian's mirrors in the configuration of apt: each address once, in the order of the configuration.
 ///
-/// The security archive is often elsewhere than the main one; the first addresses of both belong together, then the second
-/// ones, and so on. Only `http` and `https` addresses count.
+/// The security archive is often elsewhere than the main one; the first addresses of both belong together, then the
+/// second ones, and so on. Only `http` and `https` addresses count.
 ///
 /// # Errors
 /// When a text of the newer form is no control data.
@@ -155,8 +156,8 @@ fn deb822(text: &str) -> Result<Vec<Source<'_>>, ControlError> {
     Ok(sources.collect())
 }
 
-/// The mirror that shows Debian's archives as they were at that time: the snapshot service has everything that they ever
-/// had.
+/// The mirror that shows Debian's archives as they were at that time: the snapshot service has everything that they
+/// ever had.
 pub fn snapshot(time: Timestamp) -> Mirror {
     let service = "snapshot";
     let address = |archive: ArchiveName| {

@@ -228,7 +228,8 @@ impl<'a> Package<'a> {
         self.name
     }
 
-    /// The value of a field, with its continuation lines. The name is compared letter by letter, as archives write it.
+    /// The value of a field, with its continuation lines. The name is compared letter by letter, as archives write
+    /// it.
     pub fn field(self, name: &str) -> Option<&'a str> {
         let mut rest = self.paragraph;
         while !rest.is_empty() {

@@ -162,8 +162,8 @@ fn parse_version(text: &str) -> Option<(Operator, Version<'_>)> {
     is_version.then_some((operator, Version::new(version)))
 }
 
-/// The characters that names of packages and architectures consist of (policy, section 5.6.1). Some packages provide names
-/// with capitals or underscores.
+/// The characters that names of packages and architectures consist of (policy, section 5.6.1). Some packages provide
+/// names with capitals or underscores.
 fn is_name(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".+-_".contains(&byte))
 }

@@ -1,8 +1,9 @@
 //! Choosing packages: what is wanted and everything that it depends on.
 //!
-//! Greedy, and the same for the same universe: a need is met by what is chosen already, or else by its first alternative
-//! that is there, or else that alternative's first provider. `Pre-Depends` and `Depends` count, recommendations do not.
-//! Nothing is tried again in another way: a need that cannot be met is an error that tells who has it.
+//! Greedy, and the same for the same universe: a need is met by what is chosen already, or else by its first
+//! alternative that is there, or else that alternative's first provider. `Pre-Depends` and `Depends` count,
+//! recommendations do not. Nothing is tried again in another way: a need that cannot be met is an error that tells
+//! who has it.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;

@@ -1,7 +1,7 @@
 //! The universe: what there is to choose from, over all suites that a distro consists of.
 //!
-//! Of each name the highest version counts, the *candidate*, as with apt when all suites have the same priority. Where
-//! two suites have the same version, the one that was given first has it.
+//! Of each name the highest version counts, the *candidate*, as with apt when all suites have the same priority.
+//! Where two suites have the same version, the one that was given first has it.
 
 use jiff::Timestamp;
 use schema::{Architecture, Digest};
@@ -87,8 +87,8 @@ impl Universe {
         candidates.into_iter().rev().max_by_key(|candidate| candidate.version)
     }
 
-    /// The candidates that provide a name and, by that, meet `alternative`, the preferred one first: by their priority
-    /// (Debian policy, section 2.5), then by name.
+    /// The candidates that provide a name and, by that, meet `alternative`, the preferred one first: by their
+    /// priority (Debian policy, section 2.5), then by name.
     pub(crate) fn providers(
         &self,
         alternative: &Alternative<'_>,

@@ -36,7 +36,8 @@ pub fn certificate() -> String {
 }
 
 impl Suite {
-    /// An empty suite with a `main` component for amd64, made at [`DATE`], served by hash and plainly, packed with xz.
+    /// An empty suite with a `main` component for amd64, made at [`DATE`], served by hash and plainly, packed with
+    /// xz.
     pub fn new(name: &str) -> Self {
         Self {
             name: name.to_owned(),

@@ -209,8 +209,8 @@ impl<'a> Certificate<'a> {
     }
 }
 
-/// A cleartext message: `text` with signatures of it. The text has no line that begins with a dash, no white space at the
-/// ends of lines, and no line feed at its end.
+/// A cleartext message: `text` with signatures of it. The text has no line that begins with a dash, no white space at
+/// the ends of lines, and no line feed at its end.
 pub fn cleartext(text: &str, signatures: &[(&Signature, &Key)]) -> String {
     let data = text.replace('\n', "\r\n");
     let packets: Vec<u8> = signatures

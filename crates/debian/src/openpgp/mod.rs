@@ -1,9 +1,9 @@
 //! OpenPGP, as much as it takes to verify the `InRelease` of an archive against keys that are kept (RFC 9580).
 //!
-//! A [`Keyring`] holds certificates; [`Keyring::verify`] gives the text of a cleartext message if one of them signed it.
-//! Policy: SHA-2 alone; the signing key neither expired nor revoked now, meant for signing, and a subkey tied to its
-//! primary key in both directions; nothing from the future. One good signature is enough. Versions and algorithms are
-//! those that Debian's archives use: version 4, RSA and Ed25519.
+//! A [`Keyring`] holds certificates; [`Keyring::verify`] gives the text of a cleartext message if one of them signed
+//! it. Policy: SHA-2 alone; the signing key neither expired nor revoked now, meant for signing, and a subkey tied to
+//! its primary key in both directions; nothing from the future. One good signature is enough. Versions and algorithms
+//! are those that Debian's archives use: version 4, RSA and Ed25519.
 
 mod armor;
 mod key;
