@@ -95,6 +95,12 @@ pub(crate) struct PackageOptions {
     /// Use nothing but what is in the cache
     #[arg(long)]
     pub(crate) offline: bool,
+    #[command(flatten)]
+    pub(crate) mirror: MirrorOptions,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MirrorOptions {
     /// The Debian mirror, instead of the one in matrix.toml or of this machine's apt
     #[arg(long, value_name = "URL")]
     pub(crate) mirror: Option<String>,
@@ -189,10 +195,6 @@ pub(crate) struct UpdateFlags {
     /// Show what would change, and leave the lock as it is
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// The Debian mirror, instead of the one in matrix.toml or of this machine's apt
-    #[arg(long, value_name = "URL")]
-    pub(crate) mirror: Option<String>,
-    /// The mirror of the security archive; MIRROR with `-security` at its end by default
-    #[arg(long, value_name = "URL", requires = "mirror")]
-    pub(crate) security_mirror: Option<String>,
+    #[command(flatten)]
+    pub(crate) mirror: MirrorOptions,
 }

@@ -45,7 +45,7 @@ impl Builder {
         let layout = Layout::create(&self.options.dist.join("oci"))?;
         let mut again = false;
         loop {
-            let lock = self.locked(observer)?;
+            let lock = self.locked(targets, observer)?;
             let built = self.build_locked(&layout, &lock, targets, observer);
             // What has no name is of an image that was replaced, or of one that failed half-way.
             let swept = layout.remove_unreferenced();
@@ -205,7 +205,7 @@ impl Builder {
         path: &RootPath,
         observer: &dyn Observer,
     ) -> Result<Explanation, BuildError> {
-        let lock = self.locked(observer)?;
+        let lock = self.locked(std::slice::from_ref(target), observer)?;
         self.fetch(&lock, &packages_of(&lock, &target.image_set(self.spec()))?, observer)?;
         let opened = self.opened(&lock, target)?;
         let stack = Stack::new(&opened, &self.project.image, target.row.ruby.as_str())

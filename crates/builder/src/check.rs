@@ -47,7 +47,8 @@ struct Subjected<'a> {
 }
 
 impl Builder {
-    /// Runs the checks of built images, several at a time, and gives the outcomes of each in the order of the targets.
+    /// Runs the checks of built images, several at a time, and gives the outcomes of each in the order of the targets:
+    /// none for an image that is not for this machine.
     ///
     /// # Errors
     /// When a check cannot run. One that fails is an outcome.
@@ -91,8 +92,11 @@ impl Builder {
         let mut gems = packages_of(lock, &target.gem_set(self.spec()))?;
         gems.retain(|key, _| !image.contains_key(key));
         let key = self.outcome_key(suite, built, engine, &gems);
-        let known = self.store.derived(OUTCOMES, &key)?;
-        let known = known.and_then(|blob| serde_json::from_slice(blob.content()).ok());
+        let known = match self.store.derived(OUTCOMES, &key)? {
+            _ if target.architecture != self.options.host => Some(Vec::new()),
+            Some(blob) => serde_json::from_slice(blob.content()).ok(),
+            None => None,
+        };
         Ok(Subjected { target, built, gems, key, known })
     }
 

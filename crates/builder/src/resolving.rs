@@ -10,7 +10,7 @@ use schema::lock::{Lock, LockedPackage, LockedSuite, PackageKey, SetKey};
 
 use crate::locking::{self, Base, LockChange, Resolution, Wish};
 use crate::observer::{Event, Observer};
-use crate::plan::Selection;
+use crate::plan::{Selection, Target};
 use crate::project::LOCK;
 use crate::replace::replace;
 use crate::{BuildError, Builder};
@@ -19,11 +19,13 @@ use crate::{BuildError, Builder};
 const COMPONENT: &str = "main";
 
 impl Builder {
-    /// The lock that answers every wish of the matrix; resolved and written where the one that is there does not.
-    pub(crate) fn locked(&mut self, observer: &dyn Observer) -> Result<Lock, BuildError> {
+    /// The lock that answers every wish of the matrix and of `targets`, which may be for another architecture; resolved
+    /// and written where the one that is there does not.
+    pub(crate) fn locked(&mut self, targets: &[Target], observer: &dyn Observer) -> Result<Lock, BuildError> {
         let lock = self.project.lock.clone().unwrap_or_default();
-        let targets = self.plan(&Selection::default()).expect("no pattern, so none that matches nothing");
-        let wishes = locking::wishes(&targets, self.spec());
+        let mut all = self.plan(&Selection::default()).expect("no pattern, so none that matches nothing");
+        all.extend_from_slice(targets);
+        let wishes = locking::wishes(&all, self.spec());
         let missing = locking::unanswered(&lock, &wishes);
         if missing.is_empty() {
             return Ok(lock);

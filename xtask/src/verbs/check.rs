@@ -50,6 +50,11 @@ pub(super) fn summary(targets: &[Target], record: &RunRecord, printer: &Printer)
                 }
             }
         }
+        if record.checks.is_empty() {
+            printer
+                .line(format_args!("{}: checks not run, as it is for {}", record.name, record.architecture));
+            continue;
+        }
         printer.line(format_args!(
             "{}: {} of {} checks passed",
             record.name,

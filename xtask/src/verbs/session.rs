@@ -6,7 +6,7 @@ use builder::{Builder, Options};
 use schema::matrix::Mirror;
 use schema::{Digest, Hasher};
 
-use crate::cli::{PackageOptions, SANDBOX_INIT};
+use crate::cli::{MirrorOptions, PackageOptions, SANDBOX_INIT};
 use crate::environment;
 
 /// What a verb may set.
@@ -24,15 +24,15 @@ impl From<&PackageOptions> for Settings {
             locked: options.locked,
             offline: options.offline,
             release: false,
-            mirror: mirror(options.mirror.as_ref(), options.security_mirror.as_ref()),
+            mirror: mirror(&options.mirror),
         }
     }
 }
 
 /// The security archive is beside the main one on every public mirror, under its name with `-security` at the end.
-pub(super) fn mirror(main: Option<&String>, security: Option<&String>) -> Option<Mirror> {
-    let main = main?.trim_end_matches('/').to_owned();
-    let security = security.cloned().unwrap_or_else(|| format!("{main}-security"));
+pub(super) fn mirror(options: &MirrorOptions) -> Option<Mirror> {
+    let main = options.mirror.as_deref()?.trim_end_matches('/').to_owned();
+    let security = options.security_mirror.clone().unwrap_or_else(|| format!("{main}-security"));
     Some(Mirror { main, security })
 }
 

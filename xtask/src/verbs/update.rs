@@ -7,7 +7,7 @@ use crate::printer::Printer;
 
 /// Resolves every distro anew, and shows what changes.
 pub(crate) fn update(flags: &UpdateFlags, printer: &Printer) -> anyhow::Result<Ending> {
-    let mirror = session::mirror(flags.mirror.as_ref(), flags.security_mirror.as_ref());
+    let mirror = session::mirror(&flags.mirror);
     let mut builder = session::builder(Settings { mirror, ..Settings::default() })?;
     printer.result(builder.update(flags.dry_run, printer)?);
     Ok(Ending::Good)
