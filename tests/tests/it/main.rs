@@ -1,9 +1,16 @@
 //! What a person sees of the verbs, through the program itself, on small projects whose packages come from a mirror on
 //! loopback. No network, no real package, nothing of the machine's own settings.
-#![cfg(test)]
 
 mod build;
+mod faults;
 mod mirror;
 mod program;
 mod project;
 mod updates;
+
+/// Says that something is not tried here, and why: nothing is passed over in silence. Past the test harness, which keeps
+/// what a passing test prints to itself.
+fn skip(what: &str, why: &str) {
+    use std::io::Write;
+    writeln!(std::io::stderr(), "SKIPPED {what}: {why}").expect("standard error is open");
+}

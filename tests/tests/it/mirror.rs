@@ -1,6 +1,8 @@
 //! A Debian mirror on loopback, with signed suites of small packages that have what a Ruby needs to be one: an
 //! interpreter, its configuration, a standard library, native extensions, a C library.
 
+use std::collections::BTreeMap;
+
 use testkit::archive::{Suite, pool_path};
 use testkit::deb::Package;
 use testkit::elf::Elf;
@@ -9,6 +11,8 @@ use testkit::web::{Reply, Server};
 
 /// Debian's name for the machine's folders.
 const TRIPLET: &str = "x86_64-linux-gnu";
+/// A day after the first suites.
+pub(crate) const NEXT_DAY: &str = "Sun, 22 Nov 2026 00:00:00 UTC";
 /// When the files of the packages were last changed, in seconds since 1970.
 const CHANGED: u64 = 1_790_000_000;
 
@@ -52,6 +56,14 @@ impl Mirror {
         self.server.script(&format!("/debian/{path}"), replies);
     }
 
+    /// Makes everything good that a new mirror has.
+    pub(crate) fn repair(&self) {
+        for (path, bytes) in good_files() {
+            self.server.page(&format!("/debian/{path}"), bytes);
+            self.script(&path, [Reply::Good]);
+        }
+    }
+
     /// The address of the main archive.
     pub(crate) fn main(&self) -> String {
         self.server.url("/debian")
@@ -61,6 +73,11 @@ impl Mirror {
     pub(crate) fn security(&self) -> String {
         self.server.url("/debian-security")
     }
+}
+
+/// The files of the main archive of a new mirror.
+pub(crate) fn good_files() -> BTreeMap<String, Vec<u8>> {
+    suite("trixie", ruby("3.3")).build()
 }
 
 /// A suite of these packages.

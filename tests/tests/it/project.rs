@@ -87,8 +87,23 @@ impl Project {
 
     /// The program, to be run in the project, with nothing of the surrounding environment.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(xtask());
-        command.args(arguments).current_dir(&self.root).env_clear();
+        self.in_place(Command::new(xtask()), arguments)
+    }
+
+    /// The same, started by another program: `wrapper` with its arguments, which are followed by the command.
+    pub(crate) fn command_through(&self, wrapper: &[&str], arguments: &[&str]) -> Command {
+        let (program, rest) = wrapper.split_first().expect("a program");
+        let mut command = Command::new(program);
+        command.args(rest).arg(xtask());
+        self.in_place(command, arguments)
+    }
+
+    fn in_place(&self, mut command: Command, arguments: &[&str]) -> Command {
+        command
+            .args(arguments)
+            .current_dir(&self.root)
+            .env_clear()
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
         command.env("HOME", self.folder().join("home")).env("DISTROLESS_RUBY_CACHE", &self.cache);
         command
     }

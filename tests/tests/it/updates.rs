@@ -4,11 +4,8 @@ use fs_err as fs;
 use testkit::archive::Suite;
 use testkit::web::Reply;
 
-use crate::mirror::{Mirror, libyaml, place, ruby, suite, with};
+use crate::mirror::{Mirror, NEXT_DAY, libyaml, place, ruby, suite, with};
 use crate::project::Project;
-
-/// A day after the first suites.
-const NEXT_DAY: &str = "Sun, 22 Nov 2026 00:00:00 UTC";
 
 #[test]
 fn with_locked_the_lock_has_to_be_there_and_to_fit() {
