@@ -13,6 +13,8 @@ pub mod deb;
 pub mod mirror;
 pub mod openpgp;
 pub mod packages;
+#[cfg(test)]
+mod reference;
 pub mod relation;
 pub mod release;
 pub mod resolve;

@@ -20,6 +20,8 @@ pub struct Key {
 /// A hash to sign.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hash {
+    /// Too weak. Only its name: what is signed is a SHA-256, as nobody should come so far as to look.
+    Md5,
     /// Too weak.
     Sha1,
     /// Good.
@@ -145,12 +147,16 @@ impl Signature {
     /// The content of its packet, made by `key` over `data`.
     pub fn by(&self, key: &Key, data: &[u8]) -> Vec<u8> {
         let (id, algorithm) = match self.hash {
+            Hash::Md5 => (1, &digest::SHA256),
             Hash::Sha1 => (2, &digest::SHA1_FOR_LEGACY_USE_ONLY),
             Hash::Sha256 => (8, &digest::SHA256),
             Hash::Sha512 => (10, &digest::SHA512),
         };
-        let issuer = [&[4], key.fingerprint().as_slice()].concat();
-        let hashed_area = [self.subpackets.clone(), subpacket(33, &issuer)].concat();
+        let fingerprint = key.fingerprint();
+        // GnuPG finds the keys of certifications by the shorter name alone.
+        let short = subpacket(16, &fingerprint[12..]);
+        let full = subpacket(33, &[&[4], fingerprint.as_slice()].concat());
+        let hashed_area = [self.subpackets.clone(), short, full].concat();
         let mut body = vec![4, self.kind, 22, id];
         body.extend(length16(&hashed_area));
         body.extend(hashed_area);
@@ -169,16 +175,34 @@ impl Signature {
 impl<'a> Certificate<'a> {
     /// A primary key and a user id that it certifies.
     pub fn new(primary: &'a Key, certification: &Signature) -> Self {
-        let user_id = b"Archive <archive@example.org>";
-        let hashed = [&primary.hashed(), &[0xb4][..], &length32(user_id), user_id].concat();
-        let packets =
-            [packet(6, &primary.body()), packet(13, user_id), packet(2, &certification.by(primary, &hashed))];
-        Self { primary, packets: packets.concat() }
+        Self::bare(primary).certified(certification)
+    }
+
+    /// A primary key alone.
+    pub fn bare(primary: &'a Key) -> Self {
+        Self { primary, packets: packet(6, &primary.body()) }
     }
 
     /// A plain one, which certifies and signs, made when its key was.
     pub fn plain(primary: &'a Key) -> Self {
         Self::new(primary, &Signature::certification(primary.created))
+    }
+
+    /// With its user id, again if it has that already, and a certification of it.
+    #[must_use]
+    pub fn certified(mut self, certification: &Signature) -> Self {
+        let user_id = b"Archive <archive@example.org>";
+        let hashed = [&self.primary.hashed(), &[0xb4][..], &length32(user_id), user_id].concat();
+        self.packets.extend(packet(13, user_id));
+        self.packets.extend(packet(2, &certification.by(self.primary, &hashed)));
+        self
+    }
+
+    /// With a signature of the primary key over itself alone.
+    #[must_use]
+    pub fn direct(mut self, signature: &Signature) -> Self {
+        self.packets.extend(packet(2, &signature.by(self.primary, &self.primary.hashed())));
+        self
     }
 
     /// With a subkey, its binding, and in the binding the subkey's own signature, if there is one.
@@ -195,12 +219,17 @@ impl<'a> Certificate<'a> {
     }
 
     /// With a signature of that kind by the primary key after what came last: 0x20 revokes the key, 0x28 a subkey,
-    /// 0x30 the certification of a user id. What it signs is nothing.
+    /// 0x30 a certification or a signature of the key over itself. What it signs is nothing.
     #[must_use]
     pub fn then(mut self, kind: u8) -> Self {
         let body = Signature::of_kind(kind, self.primary.created).by(self.primary, b"");
         self.packets.extend(packet(2, &body));
         self
+    }
+
+    /// The certificate.
+    pub fn bytes(&self) -> &[u8] {
+        &self.packets
     }
 
     /// The armoured certificate.
@@ -226,7 +255,14 @@ pub fn cleartext(text: &str, signatures: &[(&Signature, &Key)]) -> String {
 fn armored(kind: &str, bytes: &[u8]) -> String {
     let digits = STANDARD.encode(bytes);
     let lines = digits.as_bytes().chunks(64).map(String::from_utf8_lossy).collect::<Vec<_>>().join("\n");
-    format!("-----BEGIN {kind}-----\n\n{lines}\n-----END {kind}-----\n")
+    let checksum = STANDARD.encode(&crc24(bytes).to_be_bytes()[1..]);
+    format!("-----BEGIN {kind}-----\n\n{lines}\n={checksum}\n-----END {kind}-----\n")
+}
+
+/// The checksum of an armour (section 6.1), which `GnuPG` insists on.
+fn crc24(bytes: &[u8]) -> u32 {
+    let shift = |crc: u32| if crc & 0x80_0000 == 0 { crc << 1 } else { crc << 1 ^ 0x0186_4cfb };
+    bytes.iter().fold(0x00b7_04ce, |crc, byte| (0..8).fold(crc ^ u32::from(*byte) << 16, |crc, _| shift(crc)))
 }
 
 fn packet(tag: u8, body: &[u8]) -> Vec<u8> {

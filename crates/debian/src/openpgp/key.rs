@@ -99,7 +99,7 @@ struct Subkey {
 #[derive(Debug)]
 struct SelfSignature {
     /// What is signed beside the primary key: a user id or nothing.
-    user_id: Vec<u8>,
+    about: Vec<u8>,
     body: Vec<u8>,
 }
 
@@ -108,6 +108,8 @@ struct SelfSignature {
 pub(super) struct Certificate {
     primary: PublicKey,
     self_signatures: Vec<SelfSignature>,
+    /// What self-signatures are about that were revoked, wherever the revocation stands.
+    withdrawn: Vec<Vec<u8>>,
     subkeys: Vec<Subkey>,
     revoked: bool,
 }
@@ -133,6 +135,7 @@ impl Certificate {
                 certificates.push(Self {
                     primary: PublicKey::parse(body)?,
                     self_signatures: Vec::new(),
+                    withdrawn: Vec::new(),
                     subkeys: Vec::new(),
                     revoked: false,
                 });
@@ -169,17 +172,23 @@ impl Certificate {
                     _ => {}
                 }
             }
+            // By somebody else, who has no say in what the key is for.
             _ if !signature.names(self.primary.fingerprint) => {}
-            (Component::UserId(user_id), kind::CERTIFICATION_REVOCATION) => {
-                self.self_signatures.retain(|signature| signature.user_id != *user_id);
-            }
-            (Component::Primary, kind::DIRECT_KEY) => {
-                self.self_signatures.push(SelfSignature { user_id: Vec::new(), body: body.to_vec() });
-            }
-            (Component::UserId(user_id), kind) if kind::CERTIFICATIONS.contains(&kind) => {
-                self.self_signatures.push(SelfSignature { user_id: user_id.clone(), body: body.to_vec() });
-            }
-            _ => {}
+            (Component::Primary, kind) => self.take_self_signature(&[], kind, body),
+            (Component::UserId(user_id), kind) => self.take_self_signature(user_id, kind, body),
+            (Component::Ignored, _) => {}
+        }
+    }
+
+    /// Takes what the primary key signed about a user id, or about itself when `about` is empty.
+    fn take_self_signature(&mut self, about: &[u8], kind: u8, body: &[u8]) {
+        let is_user_id = !about.is_empty();
+        if kind == kind::CERTIFICATION_REVOCATION {
+            self.withdrawn.push(about.to_vec());
+        } else if (is_user_id && kind::CERTIFICATIONS.contains(&kind))
+            || (!is_user_id && kind == kind::DIRECT_KEY)
+        {
+            self.self_signatures.push(SelfSignature { about: about.to_vec(), body: body.to_vec() });
         }
     }
 
@@ -213,9 +222,10 @@ impl Certificate {
     /// so is one without such a statement.
     fn primary_may_sign(&self, now: i64) -> Result<bool, Fault> {
         let key = &self.primary;
-        let good = self.self_signatures.iter().filter_map(|SelfSignature { user_id, body }| {
+        let standing = self.self_signatures.iter().filter(|signed| !self.withdrawn.contains(&signed.about));
+        let good = standing.filter_map(|SelfSignature { about, body }| {
             let signature = Signature::parse(body).ok()?;
-            let data = [key.hashed.as_slice(), user_id].concat();
+            let data = [key.hashed.as_slice(), about].concat();
             signature.verify(key, &data, now).ok()?;
             Some((signature.created(), signature.may_sign()?, signature.key_expiry(key)))
         });

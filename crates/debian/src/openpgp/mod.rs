@@ -21,6 +21,13 @@ use signature::{Signature, kind};
 /// How far a clock may be behind the one that dated a signature or an index, in seconds.
 pub(crate) const CLOCK_TOLERANCE: i64 = 60 * 60;
 
+/// The most signatures that a message may have: Debian's have one for each release whose users may check them. Each
+/// takes a pass over the text.
+const MAX_SIGNATURES: usize = 16;
+
+/// The first bit of every packet, which no armour begins with (section 4.2).
+const PACKET: u8 = 0x80;
+
 /// Something that is not what the format asks for; the text says what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -112,15 +119,23 @@ impl SignedText {
 pub struct Keyring(Vec<Certificate>);
 
 impl Keyring {
-    /// Reads armoured certificates, one or more in each file.
+    /// Reads certificates, one or more in each file, armoured or not.
     ///
     /// # Errors
-    /// When a file holds anything else, or a key of a version other than 4.
+    /// When a file holds anything else, a key of a version other than 4, or no key at all.
     pub fn parse<'a>(files: impl IntoIterator<Item = &'a [u8]>) -> Result<Self, Malformed> {
         let mut certificates = Vec::new();
         for file in files {
-            for packets in armor::keys(file)? {
-                certificates.extend(Certificate::parse_all(&packets)?);
+            let before = certificates.len();
+            if file.first().is_some_and(|byte| byte & PACKET != 0) {
+                certificates.extend(Certificate::parse_all(file)?);
+            } else {
+                for packets in armor::keys(file)? {
+                    certificates.extend(Certificate::parse_all(&packets)?);
+                }
+            }
+            if certificates.len() == before {
+                return Err(Malformed("there is no key in it"));
             }
         }
         Ok(Self(certificates))
@@ -159,7 +174,11 @@ impl Keyring {
         let now = now.as_second();
         let mut faults = Vec::new();
         let hashed = text.replace('\n', "\r\n");
-        for packet in packets(&signature)? {
+        let packets = packets(&signature)?;
+        if packets.len() > MAX_SIGNATURES {
+            return Err(Malformed("it has more signatures than anybody makes").into());
+        }
+        for packet in packets {
             if packet.tag != tag::SIGNATURE {
                 return Err(Malformed("a packet is no signature").into());
             }

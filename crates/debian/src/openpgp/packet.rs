@@ -2,7 +2,7 @@
 //!
 //! Only complete packets are taken: no partial and no indeterminate lengths, which keys and signatures never need.
 
-use super::Malformed;
+use super::{Malformed, PACKET};
 
 /// Packet types that keys and signatures consist of (RFC 9580, section 5).
 pub(super) mod tag {
@@ -78,7 +78,7 @@ impl<'a> Reader<'a> {
 
     fn packet(&mut self) -> Result<Packet<'a>, Malformed> {
         let header = self.byte()?;
-        if header & 0x80 == 0 {
+        if header & PACKET == 0 {
             return Err(Malformed("no packet begins where one should"));
         }
         let (tag, length) = if header & 0x40 == 0 {

@@ -1,8 +1,11 @@
+use std::process::Command;
+
 use proptest::prelude::*;
 use testkit::archive::MADE;
 use testkit::openpgp::{Certificate, Hash, Key, Signature, cleartext};
 
 use super::*;
+use crate::reference::run_if_there;
 
 const DAY: u32 = 24 * 60 * 60;
 const TEXT: &str = "Origin: Test\nSuite: trixie\n\nlast line";
@@ -30,24 +33,30 @@ fn fault(keyring: &Keyring, message: &str) -> Option<Fault> {
     }
 }
 
+/// Real keys, of RSA and of Ed25519, as they are in use: certifications, bindings, back-signatures and flags are all good.
 #[test]
 fn debian_keys_are_those_of_the_readme() {
-    let readme = include_str!("../../keys/README.md");
-    let keyring = Keyring::debian();
-    assert_eq!(keyring.0.len(), 9);
-    for certificate in &keyring.0 {
-        for key in certificate.keys() {
-            assert!(readme.contains(&key.fingerprint.to_string()), "{}", key.fingerprint);
-            // Real keys, made by GnuPG, with RSA and with Ed25519: bindings, back-signatures and flags are all good.
+    let row = |certificate: &super::Certificate| {
+        let fingerprints: Vec<_> = certificate.keys().map(|key| format!("`{}`", key.fingerprint)).collect();
+        let centuries_later = at(u32::MAX).as_second();
+        let expiries = certificate.keys().map(|key| {
             assert_eq!(certificate.may_sign(key, at(MADE).as_second()), Ok(()), "{}", key.fingerprint);
-            let after = "2036-01-01T00:00:00Z".parse::<Timestamp>().unwrap().as_second();
-            assert!(
-                matches!(certificate.may_sign(key, after), Err(Fault::KeyExpired(_))),
-                "{}",
-                key.fingerprint
-            );
-        }
-    }
+            match certificate.may_sign(key, centuries_later) {
+                Err(Fault::KeyExpired(expiry)) => {
+                    Timestamp::from_second(expiry).unwrap().strftime("%F").to_string()
+                }
+                other => panic!("{}: {other:?}", key.fingerprint),
+            }
+        });
+        let expiry =
+            expiries.reduce(|one, other| if one == other { one } else { panic!("{one} and {other}") });
+        format!("{} | {}", fingerprints.join("<br>"), expiry.unwrap())
+    };
+    let kept: Vec<_> = Keyring::debian().0.iter().map(row).collect();
+    let readme = include_str!("../../keys/README.md").lines();
+    let rows = readme.filter_map(|line| line.strip_suffix(" |")?.split_once(" | `"));
+    let described: Vec<_> = rows.map(|(_, row)| format!("`{row}")).collect();
+    assert_eq!(kept, described);
 }
 
 #[test]
@@ -64,6 +73,7 @@ fn every_key_that_may_sign_is_accepted() {
     let (primary, subkey) = (Key::new(1, MADE), Key::new(2, MADE));
     let certification = Signature::certification(MADE);
     let (binding, back) = (Signature::binding(MADE), Signature::back(MADE));
+    let direct = Signature::of_kind(0x1f, MADE).key_flags(3);
     let cases = [
         ("primary key", Certificate::plain(&primary), &primary),
         ("subkey", Certificate::plain(&primary).subkey(&subkey, &binding, Some(&back)), &subkey),
@@ -80,6 +90,13 @@ fn every_key_that_may_sign_is_accepted() {
                 Some(&back),
             ),
             &subkey,
+        ),
+        ("statement about the key alone", Certificate::bare(&primary).direct(&direct), &primary),
+        (
+            "expiry put off",
+            Certificate::new(&primary, &certification.clone().key_expires_after(DAY))
+                .certified(&Signature::certification(MADE + 1).key_expires_after(2 * DAY)),
+            &primary,
         ),
     ];
     for (case, certificate, signer) in cases {
@@ -112,6 +129,37 @@ fn a_key_that_may_not_sign_is_refused() {
             Fault::KeyRevoked,
         ),
         ("revoked user id", plain().then(0x30), &primary, Fault::NotBound),
+        (
+            "revoked user id that is there again",
+            plain().then(0x30).certified(&certification),
+            &primary,
+            Fault::NotBound,
+        ),
+        (
+            "revoked statement about the key alone",
+            Certificate::bare(&primary).direct(&Signature::of_kind(0x1f, MADE).key_flags(3)).then(0x30),
+            &primary,
+            Fault::NotBound,
+        ),
+        (
+            "statement about the key in place of a certification",
+            Certificate::bare(&primary).certified(&Signature::of_kind(0x1f, MADE).key_flags(3)),
+            &primary,
+            Fault::NotBound,
+        ),
+        ("nothing but a key", Certificate::bare(&primary), &primary, Fault::NotBound),
+        (
+            "expiry brought forward",
+            plain().certified(&Signature::certification(MADE + 1).key_expires_after(DAY)),
+            &primary,
+            Fault::KeyExpired(i64::from(MADE + DAY)),
+        ),
+        (
+            "no more for signing",
+            plain().certified(&Signature::of_kind(0x13, MADE + 1).key_flags(1)),
+            &primary,
+            Fault::NotForSigning,
+        ),
         (
             "expired",
             Certificate::new(&primary, &certification.clone().key_expires_after(DAY)),
@@ -209,6 +257,7 @@ fn a_signature_that_cannot_be_relied_on_is_refused() {
     let text = Signature::of_text;
     let cases = [
         ("weak hash", text(MADE).hash(Hash::Sha1), Fault::WeakHash("SHA-1")),
+        ("weaker hash", text(MADE).hash(Hash::Md5), Fault::WeakHash("MD5")),
         ("from the future", text(MADE + 2 * DAY), Fault::FromFuture(i64::from(MADE + 2 * DAY))),
         ("older than its key", text(MADE - 1), Fault::OlderThanKey),
         ("expired", text(MADE).expires_after(DAY), Fault::Expired(i64::from(MADE + DAY))),
@@ -255,11 +304,59 @@ fn one_good_signature_is_enough() {
     assert_eq!(error.to_string(), expected);
 }
 
+#[test]
+fn signatures_are_not_tried_without_end() {
+    let (key, other) = (Key::new(1, MADE), Key::new(2, MADE));
+    let keyring = keyring(&Certificate::plain(&key));
+    let signature = Signature::of_text(MADE);
+    let message = |strangers| {
+        let mut signatures = vec![(&signature, &other); strangers];
+        signatures.push((&signature, &key));
+        cleartext(TEXT, &signatures)
+    };
+    assert!(keyring.verify(message(MAX_SIGNATURES - 1).as_bytes(), at(MADE)).is_ok());
+    let error = keyring.verify(message(MAX_SIGNATURES).as_bytes(), at(MADE)).unwrap_err();
+    assert!(matches!(error, SignatureError::NotSigned(_)), "{error}");
+}
+
+/// What testkit makes is what others read, and what is refused here is refused there.
+#[test]
+fn gpgv_agrees() {
+    // Long ago, whatever the clock of this machine says.
+    const LONG_AGO: u32 = 1_500_000_000;
+    let (primary, subkey) = (Key::new(1, LONG_AGO), Key::new(2, LONG_AGO));
+    let (binding, back) = (Signature::binding(LONG_AGO), Signature::back(LONG_AGO));
+    let text = Signature::of_text(LONG_AGO);
+    let plain = || Certificate::plain(&primary);
+    let cases = [
+        ("primary key", plain(), &primary, text.clone(), true),
+        ("subkey", plain().subkey(&subkey, &binding, Some(&back)), &subkey, text.clone(), true),
+        ("no back-signature", plain().subkey(&subkey, &binding, None), &subkey, text.clone(), false),
+        ("unknown key", plain(), &subkey, text.clone(), false),
+        ("weak hash", plain(), &primary, text.clone().hash(Hash::Sha1), false),
+        ("expired", plain(), &primary, text.clone().expires_after(1), false),
+        ("nothing but a key", Certificate::bare(&primary), &primary, text, false),
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    let (keys, signed) = (folder.path().join("keys.gpg"), folder.path().join("signed"));
+    for (case, certificate, signer, signature, good) in cases {
+        let message = cleartext(TEXT, &[(&signature, signer)]);
+        let verdict = keyring(&certificate).verify(message.as_bytes(), at(MADE));
+        assert_eq!(verdict.is_ok(), good, "{case}: {verdict:?}");
+        fs_err::write(&keys, certificate.bytes()).unwrap();
+        fs_err::write(&signed, &message).unwrap();
+        let mut gpgv = Command::new("gpgv");
+        gpgv.args(["--weak-digest", "SHA1", "--keyring"]).arg(&keys).arg(&signed);
+        let Some(output) = run_if_there(&mut gpgv) else { return };
+        assert_eq!(output.status.success(), good, "{case}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().concat()
 }
 
-/// No change of any one byte gives another text, and none of the text or of the signature's packet gives any.
+/// No change of any one byte gives another text, and none of the text or of the signature's packet is passed over.
 #[test]
 fn a_flipped_byte_is_noticed() {
     let key = Key::new(1, MADE);
@@ -267,14 +364,14 @@ fn a_flipped_byte_is_noticed() {
     let message = cleartext(TEXT, &[(&Signature::of_text(MADE), &key)]).into_bytes();
     let find = |text: &str| message.windows(text.len()).position(|window| window == text.as_bytes()).unwrap();
     let (text, signature) = (find(TEXT), find("SIGNATURE-----\n\n") + "SIGNATURE-----\n\n".len());
-    let end = find("-----END");
+    let end = find("\n=");
     for position in 0..message.len() {
         for mask in [0x01, 0x20, 0x80] {
             let mut message = message.clone();
             message[position] ^= mask;
             let signed = keyring.verify(&message, at(MADE));
             let inside =
-                (text..text + TEXT.len()).contains(&position) || (signature..end - 1).contains(&position);
+                (text..text + TEXT.len()).contains(&position) || (signature..end).contains(&position);
             match signed {
                 Ok(signed) => assert!(signed.text() == TEXT && !inside, "{position} ^ {mask}"),
                 Err(error) => drop(error.to_string()),
@@ -296,8 +393,16 @@ fn keys_that_cannot_be_relied_on_are_no_keyring() {
     ] {
         assert!(Keyring::parse([file.as_bytes()]).is_err(), "{file}");
     }
-    for length in 1..good.len() - 1 {
+    for length in 0..good.len() - 1 {
         assert!(Keyring::parse([&good.as_bytes()[..length]]).is_err(), "cut at {length}");
+    }
+    let certificate = Certificate::plain(&key);
+    let bare = certificate.bytes();
+    assert!(Keyring::parse([bare]).is_ok());
+    assert!(Keyring::parse([bare, b""]).is_err());
+    for length in 0..bare.len() {
+        // Up to the first whole packet there is no key; after that the packets that are whole count.
+        let _ = Keyring::parse([&bare[..length]]);
     }
 }
 
