@@ -11,7 +11,6 @@ use std::os::unix::fs::PermissionsExt;
 use std::thread;
 
 use fs_err as fs;
-use sha2::{Digest, Sha256};
 use testkit::deb::Package;
 use testkit::elf::Elf;
 use testkit::tar::Member;
@@ -136,7 +135,7 @@ fn passing_faults_pass() {
     mirror.script(&place("libc6"), [Reply::Reset(10), Reply::Good]);
     let project = Project::new(&mirror);
     project.build();
-    assert_eq!(project.images(), undisturbed(&mirror));
+    assert_eq!(project.images(), Project::undisturbed(&mirror));
 }
 
 #[test]
@@ -347,7 +346,7 @@ fn a_rule_that_drops_what_something_needs() {
     ");
     project.write("images/tiny/image.toml", &image);
     project.build();
-    assert_eq!(project.images(), undisturbed(&mirror));
+    assert_eq!(project.images(), Project::undisturbed(&mirror));
 }
 
 #[test]
@@ -369,7 +368,7 @@ fn a_damaged_cache_or_layout_is_made_good() {
             }
             project.build();
             assert_eq!(project.images(), images, "{}", file.display());
-            assert_whole(&project);
+            project.assert_whole();
         }
     }
 }
@@ -379,9 +378,9 @@ fn a_full_disk_at_any_moment() {
     let mirror = Mirror::start();
     let good = Project::new(&mirror);
     good.build();
-    for folder in ["cache", "project/dist"] {
+    for (folder, step) in [("cache", 16), ("project/dist", 4)] {
         let mut failures = 0;
-        for size in (4..).step_by(4) {
+        for size in (4..).step_by(step) {
             let project = Project::new(&mirror);
             let Some([first, second]) = on_a_small_disk(&project, folder, size) else {
                 return crate::skip("a full disk", "no tmpfs in a user namespace is to be had here");
@@ -443,7 +442,7 @@ fn disturbed<const N: usize>(faults: [&(dyn Fn(&Mirror) + Sync); N]) -> [String;
                 let outcome = refused(&project, &["build-all", "--no-check"]);
                 mirror.repair();
                 project.build();
-                assert_eq!(project.images(), undisturbed(&mirror));
+                assert_eq!(project.images(), Project::undisturbed(&mirror));
                 outcome
             })
         });
@@ -460,7 +459,7 @@ fn hostile_package(package: Package) -> String {
     mirror.publish(&suite("trixie", with(ruby("3.3"), libyaml("0.2.5-3"))).date(NEXT_DAY));
     project.run(&["update"]).good();
     project.build();
-    assert_eq!(project.images(), undisturbed(&mirror));
+    assert_eq!(project.images(), Project::undisturbed(&mirror));
     outcome
 }
 
@@ -470,7 +469,7 @@ fn refused(project: &Project, arguments: &[&str]) -> String {
     let outcome = project.run(arguments);
     assert_one_error(&outcome);
     assert_eq!(project.images(), BTreeMap::new());
-    assert_whole(project);
+    project.assert_whole();
     outcome.to_string()
 }
 
@@ -479,24 +478,6 @@ fn assert_one_error(outcome: &Outcome) {
     assert_eq!(outcome.status, Some(2), "{outcome}");
     let errors = outcome.errors.lines().filter(|line| line.starts_with("error:")).count();
     assert_eq!(errors, 1, "{outcome}");
-}
-
-/// Every file of the layout is one that belongs there, and a blob is what its name says.
-#[track_caller]
-fn assert_whole(project: &Project) {
-    for (path, (_, bytes)) in project.layout() {
-        let below = path.strip_prefix(project.root.join("dist/oci")).expect("a file of the layout");
-        let written = below.to_str().expect("ASCII");
-        let blob = format!("blobs/sha256/{}", hex::encode(Sha256::digest(&bytes)));
-        assert!(["oci-layout", "index.json", &blob].contains(&written), "{written}");
-    }
-}
-
-/// The images of a new project with a new cache.
-fn undisturbed(mirror: &Mirror) -> BTreeMap<String, String> {
-    let project = Project::new(mirror);
-    project.build();
-    project.images()
 }
 
 /// Flips the byte after `text` in a file of the mirror.

@@ -3,9 +3,11 @@
 
 mod build;
 mod faults;
+mod interrupted;
 mod mirror;
 mod program;
 mod project;
+mod reproducible;
 mod updates;
 
 /// Says that something is not tried here, and why: nothing is passed over in silence. Past the test harness, which keeps

@@ -6,6 +6,7 @@ use std::process::Command;
 use std::time::SystemTime;
 
 use fs_err as fs;
+use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 use crate::mirror::Mirror;
@@ -127,6 +128,24 @@ impl Project {
     /// Every file of `dist/oci`, with the time of its last change and its bytes; none where there is no layout.
     pub(crate) fn layout(&self) -> BTreeMap<PathBuf, (SystemTime, Vec<u8>)> {
         files_below(&self.root.join("dist/oci"))
+    }
+
+    /// The images of a new project with a new cache.
+    pub(crate) fn undisturbed(mirror: &Mirror) -> BTreeMap<String, String> {
+        let project = Self::new(mirror);
+        project.build();
+        project.images()
+    }
+
+    /// Every file of the layout is one that belongs there, and a blob is what its name says.
+    #[track_caller]
+    pub(crate) fn assert_whole(&self) {
+        for (path, (_, bytes)) in self.layout() {
+            let below = path.strip_prefix(self.root.join("dist/oci")).expect("a file of the layout");
+            let written = below.to_str().expect("ASCII");
+            let blob = format!("blobs/sha256/{}", hex::encode(Sha256::digest(&bytes)));
+            assert!(["oci-layout", "index.json", &blob].contains(&written), "{written}");
+        }
     }
 
     /// How many blobs the layout has.

@@ -1,0 +1,104 @@
+//! The same inputs give the same digest, on any machine, in any folder, at any time, with any number of threads.
+
+use std::collections::BTreeMap;
+
+use fs_err as fs;
+use testkit::archive::Suite;
+use testkit::deb::Packing;
+
+use crate::mirror::{Mirror, NEXT_DAY, ruby, suite};
+use crate::project::Project;
+
+const BUILD: [&str; 2] = ["build-all", "--no-check"];
+
+/// On every machine it is this one. It changes with the fixture, and with whatever changes the bytes of images.
+#[test]
+fn the_digest_of_an_image() {
+    insta::assert_snapshot!(Project::undisturbed(&Mirror::start())["tiny:3.3-trixie"], @"sha256:e422906889709e52cc3c2641632ba21edc24304e1423e84c44bfe2f733004d05");
+}
+
+#[test]
+fn nothing_around_a_build_changes_the_digest() {
+    let mirror = Mirror::start();
+    let wanted = Project::undisturbed(&mirror);
+    let same = |what: &str, bend: &dyn Fn(&Project) -> std::process::Command| {
+        let project = Project::new(&mirror);
+        let mut command = bend(&project);
+        project.outcome(&mut command).good();
+        assert_eq!(project.images(), wanted, "{what}");
+    };
+    for threads in ["1", "8"] {
+        same("threads of the library", &|project| {
+            let mut command = project.command(&BUILD);
+            command.env("RAYON_NUM_THREADS", threads);
+            command
+        });
+        same("jobs", &|project| project.command(&["build-all", "--no-check", "--jobs", threads]));
+    }
+    for (name, value) in [("TZ", "Asia/Tokyo"), ("LC_ALL", "tr_TR.UTF-8"), ("SOURCE_DATE_EPOCH", "1")] {
+        same(name, &|project| {
+            let mut command = project.command(&BUILD);
+            command.env(name, value);
+            command
+        });
+    }
+    for umask in ["umask 000; exec \"$@\"", "umask 077; exec \"$@\""] {
+        same(umask, &|project| project.command_through(&["sh", "-c", umask, "sh"], &BUILD));
+    }
+    same("modes and times of the project's files", &|project| {
+        let files = ["matrix.toml", "images/tiny/image.toml", "images/tiny/passwd"];
+        for file in files.map(|file| project.root.join(file)) {
+            let mut permissions = fs::metadata(&file).unwrap().permissions();
+            permissions.set_readonly(true);
+            fs::set_permissions(&file, permissions).unwrap();
+            let file = fs::File::open(&file).unwrap();
+            file.file().set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
+        }
+        project.command(&BUILD)
+    });
+}
+
+#[test]
+fn how_a_mirror_serves_packages_does_not_change_the_digest() {
+    let wanted = Project::undisturbed(&Mirror::start());
+    let same = |what: &str, served: &Suite| {
+        let mirror = Mirror::empty();
+        mirror.publish(served);
+        mirror.publish_security(&Suite::new("trixie-security"));
+        assert_eq!(Project::undisturbed(&mirror), wanted, "{what}");
+    };
+    same("another order", &suite("trixie", ruby("3.3").into_iter().rev()));
+    same("another date", &suite("trixie", ruby("3.3")).date(NEXT_DAY));
+    same("no hashes in names", &suite("trixie", ruby("3.3")).without_by_hash());
+    for packing in [Packing::None, Packing::Xz, Packing::Zstd] {
+        let packages = ruby("3.3").into_iter().map(|package| package.packing(packing));
+        same("another packing of packages", &suite("trixie", packages));
+    }
+    for packing in [Packing::None, Packing::Gzip] {
+        same("another packing of the index", &suite("trixie", ruby("3.3")).packings(&[packing]));
+    }
+}
+
+#[test]
+fn what_a_cache_already_has_does_not_change_the_digest() {
+    let mirror = Mirror::start();
+    let project = Project::new(&mirror);
+    let mut digests = BTreeMap::new();
+    for round in 0..2 {
+        for compression in ["gzip", "zstd"] {
+            for flags in [&BUILD[..], &["build-all", "--no-check", "--release"]] {
+                let text = project.read("matrix.toml");
+                project.write("matrix.toml", &format!("compression = \"{compression}\"\n{text}"));
+                project.run(flags).good();
+                project.write("matrix.toml", &text);
+                let images = project.images();
+                let before = digests.insert((compression, flags.len()), images.clone());
+                assert!(before.is_none_or(|before| before == images), "{compression} {flags:?}");
+            }
+        }
+        // The second time around, the layout is new, and all layers come from the cache.
+        assert_eq!(digests.len(), 4, "round {round}");
+        fs::remove_dir_all(project.root.join("dist")).unwrap();
+    }
+    assert_ne!(digests[&("gzip", 2)], digests[&("zstd", 2)]);
+}
