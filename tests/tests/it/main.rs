@@ -4,10 +4,12 @@
 mod build;
 mod faults;
 mod interrupted;
+mod levels;
 mod mirror;
 mod program;
 mod project;
 mod reproducible;
+mod tidiness;
 mod updates;
 
 /// Says that something is not tried here, and why: nothing is passed over in silence. Past the test harness, which keeps

@@ -1,3 +1,5 @@
+//! The archive client against mirrors on loopback, good ones and bad ones.
+
 use std::error::Error;
 
 use cache::{Limits, Options};

@@ -1,3 +1,5 @@
+//! Keys and signatures, made here and by GnuPG, whole and bent anywhere.
+
 use std::process::Command;
 
 use proptest::prelude::*;
