@@ -114,7 +114,7 @@ fn a_server_that_answers_badly() {
     resolving the packages of trixie
     error: cannot read the suite trixie
       because: cannot find [mirror]/debian/dists/trixie/InRelease
-    hint: the index and the files of the server do not match: is it being updated?
+    hint: is the name of the suite right, and does the mirror have it?
     ");
     insta::assert_snapshot!(missing_index, @"
     status 2

@@ -2,10 +2,12 @@
 //! loopback. No network, no real package, nothing of the machine's own settings.
 
 mod build;
+mod checks;
 mod faults;
 mod interrupted;
 mod levels;
 mod mirror;
+mod native;
 mod program;
 mod project;
 mod reproducible;

@@ -110,7 +110,7 @@ pub(crate) fn ruby(series: &str) -> Vec<Package> {
         package("libc6", "2.41-12")
             .member(program(
                 &format!("usr/lib/{TRIPLET}/ld-linux-x86-64.so.2"),
-                &Elf::library("ld-linux-x86-64.so.2"),
+                Elf::library("ld-linux-x86-64.so.2").build(),
             ))
             .member(link("usr/lib64/ld-linux-x86-64.so.2", &format!("../lib/{TRIPLET}/ld-linux-x86-64.so.2")))
             .member(object(&format!("usr/lib/{TRIPLET}/libc.so.6"), &Elf::library("libc.so.6")))
@@ -133,7 +133,7 @@ pub(crate) fn ruby(series: &str) -> Vec<Package> {
             .field("Depends", &format!("libruby{series} (= {full}-2), libc6 (>= 2.34)"))
             .member(program(
                 &format!("usr/bin/ruby{series}"),
-                &Elf::program().needs(&soname).needs("libc.so.6"),
+                Elf::program().needs(&soname).needs("libc.so.6").build(),
             ))
             .file(&format!("usr/share/man/man1/ruby{series}.1"), "a page"),
         package("ruby", &format!("1:{series}"))
@@ -186,8 +186,9 @@ fn object(path: &str, elf: &Elf) -> Member {
     file(path, elf.build())
 }
 
-fn program(path: &str, elf: &Elf) -> Member {
-    object(path, elf).mode(0o755)
+/// A file that may be executed.
+pub(crate) fn program(path: &str, content: impl AsRef<[u8]>) -> Member {
+    file(path, content).mode(0o755)
 }
 
 fn link(path: &str, target: &str) -> Member {
