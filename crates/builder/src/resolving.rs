@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use debian::openpgp::Keyring;
 use debian::relation::Relation;
-use debian::{Archive, ArchiveName, PackageRecord, Suite, Universe, resolve};
+use debian::{Archive, ArchiveName, PackageRecord, Suite, SuiteIndex, Universe, resolve};
 use rayon::prelude::*;
 use schema::lock::{Lock, LockedPackage, LockedSuite, PackageKey, SetKey};
 
@@ -108,25 +108,15 @@ impl Builder {
         let security = written.security.iter().map(|name| suite(name, ArchiveName::Security));
         let suites: Vec<Suite> = main.chain(security).collect();
 
-        let mut resolution = Resolution::default();
-        let read = |suites: &[Suite]| -> Result<(Universe, Vec<LockedSuite>), BuildError> {
-            let indexes: Vec<_> =
-                suites.par_iter().map(|suite| archive.suite(suite, *architecture)).collect();
-            let mut locked = Vec::new();
-            let mut universe = Vec::new();
-            for index in indexes {
-                let (index, release) = index?;
-                locked.push(LockedSuite { name: index.suite.name.clone(), date: index.date, release });
-                universe.push(index);
-            }
-            Ok((Universe::new(universe, *architecture), locked))
-        };
-        let (everything, locked) = read(&suites)?;
-        resolution.suites.extend(locked);
+        let indexes: Vec<_> = suites.par_iter().map(|suite| archive.suite(suite, *architecture)).collect();
+        let indexes = indexes.into_iter().collect::<Result<Vec<SuiteIndex>, _>>()?;
+        let everything = Universe::new(&indexes, *architecture);
         // Gems are test inputs and in no image: those of the release do.
-        let released: Vec<Suite> =
-            suites.into_iter().filter(|suite| suite.archive == ArchiveName::Main).collect();
-        let (released, _) = read(&released)?;
+        let is_main = |index: &&SuiteIndex| index.suite.archive == ArchiveName::Main;
+        let released = Universe::new(indexes.iter().filter(is_main), *architecture);
+
+        let mut resolution =
+            Resolution { suites: indexes.iter().map(locked_suite).collect(), ..Resolution::default() };
         for wish in wishes {
             let image = choose(&everything, distro, &wish.image)?;
             let mut gems = choose(&released, distro, &wish.gems)?;
@@ -157,7 +147,7 @@ impl Builder {
 }
 
 fn choose(
-    universe: &Universe,
+    universe: &Universe<'_>,
     distro: &str,
     set: &SetKey,
 ) -> Result<BTreeMap<PackageKey, LockedPackage>, BuildError> {
@@ -173,8 +163,12 @@ fn choose(
     Ok(chosen.into_iter().map(locked).collect())
 }
 
+fn locked_suite(index: &SuiteIndex) -> LockedSuite {
+    LockedSuite { name: index.suite.name.clone(), date: index.date, release: index.release }
+}
+
 fn locked(record: PackageRecord) -> (PackageKey, LockedPackage) {
-    let PackageRecord { name, version, architecture, filename, size, sha256, suite, .. } = record;
+    let PackageRecord { name, version, architecture, filename, size, sha256, suite } = record;
     let key = PackageKey { name, version, architecture };
     (key, LockedPackage { suite, path: filename, size, digest: sha256 })
 }

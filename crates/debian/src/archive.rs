@@ -5,6 +5,9 @@
 //! Packed indexes are kept by their digest, and so are the unpacked ones: while a suite stays the same, only its
 //! release file is downloaded again.
 
+use std::error::Error as _;
+use std::fmt;
+
 use cache::{Blob, Client, Download, FetchError, Store, StoreError};
 use jiff::Timestamp;
 use schema::{Architecture, Digest};
@@ -51,9 +54,15 @@ pub enum ArchiveFault {
     /// No mirror is known that has the suite's archive.
     #[error("no mirror is known for the {0} archive")]
     NoMirror(ArchiveName),
-    /// A file cannot be had.
+    /// No mirror is of use: what is wrong with each, in their order.
+    #[error("no mirror is of use: {}", Listed(.0))]
+    NoUsefulMirror(Vec<ArchiveFault>),
+    /// The release file cannot be had.
     #[error(transparent)]
-    Fetch(#[from] FetchError),
+    NoRelease(FetchError),
+    /// An index cannot be had.
+    #[error(transparent)]
+    NoIndexFile(FetchError),
     /// The release file is not signed by a key that is trusted.
     #[error("{address} is not to be trusted")]
     Signature {
@@ -120,47 +129,97 @@ pub enum ArchiveFault {
 impl ArchiveError {
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
-        match &*self.source {
-            ArchiveFault::NoMirror(_) => Some("name one with `--mirror`, or in matrix.toml".to_owned()),
-            ArchiveFault::Fetch(error) => error.hint(),
-            ArchiveFault::Refused { source, .. } => source.hint(),
-            ArchiveFault::Signature { .. } => {
-                let keys =
-                    "if the archive has keys of its own, name them as `keyring` of the distro in matrix.toml";
-                Some(format!("use another mirror; {keys}"))
+        self.source.hint()
+    }
+}
+
+impl ArchiveFault {
+    fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::NoMirror(_) => "name one with `--mirror`, or in matrix.toml",
+            // The first one is that which is meant to be used.
+            Self::NoUsefulMirror(faults) => return faults.first().and_then(Self::hint),
+            Self::NoRelease(error) if error.is_not_found() => {
+                "is the name of the suite right, and does the mirror have it?"
             }
-            ArchiveFault::NoIndex { .. } => {
-                Some("look at the components and architectures of the suite".to_owned())
+            Self::NoRelease(error) | Self::NoIndexFile(error) => return error.hint(),
+            Self::Signature { .. } => {
+                "use another mirror; if the archive has keys of its own, name them as `keyring` of the distro in \
+                 matrix.toml"
             }
-            ArchiveFault::Store(error) => error.hint(),
-            ArchiveFault::Unpack { source, .. } => source.store_error().and_then(StoreError::hint),
-            ArchiveFault::Release { .. } | ArchiveFault::OtherIndex { .. } | ArchiveFault::Index { .. } => {
-                Some("use another mirror".to_owned())
+            Self::Refused { source, .. } => return source.hint(),
+            Self::NoIndex { .. } => "look at the components and architectures of the suite",
+            Self::Unpack { source, .. } => return source.store_error().and_then(StoreError::hint),
+            Self::Release { .. } | Self::OtherIndex { .. } | Self::Index { .. } => "use another mirror",
+            Self::Store(error) => return error.hint(),
+        };
+        Some(hint.to_owned())
+    }
+
+    /// Whether it is the machine's, so that no other mirror would make up for it.
+    fn is_of_the_machine(&self) -> bool {
+        match self {
+            Self::Store(_) => true,
+            Self::NoRelease(error) | Self::NoIndexFile(error) => {
+                matches!(error, FetchError::Offline { .. } | FetchError::Store(_))
             }
+            Self::Unpack { source, .. } => source.store_error().is_some(),
+            _ => false,
         }
     }
 }
 
-impl Archive<'_> {
-    /// Reads a suite for an architecture, and gives the digest of its release file beside it.
-    ///
-    /// # Errors
-    /// When no mirror gives what a trusted key signed for; the error is that of the first mirror.
-    pub fn suite(
-        &self,
-        suite: &Suite,
-        architecture: Architecture,
-    ) -> Result<(SuiteIndex, Digest), ArchiveError> {
-        let mut first = None;
-        for mirror in self.mirrors.iter().filter_map(|mirror| mirror.address(suite.archive)) {
-            let folder = format!("{mirror}/dists/{}", suite.name);
-            match self.read(&folder, suite, architecture) {
-                Ok(read) => return Ok(read),
-                Err(fault) => first = first.or(Some(fault)),
+/// Errors after one another in a sentence, each with what caused it.
+struct Listed<'a>(&'a [ArchiveFault]);
+
+impl fmt::Display for Listed<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, fault) in self.0.iter().enumerate() {
+            write!(out, "{}{fault}", if index == 0 { "" } else { "; " })?;
+            for cause in std::iter::successors(fault.source(), |error| (*error).source()) {
+                write!(out, ": {cause}")?;
             }
         }
-        let fault = first.unwrap_or(ArchiveFault::NoMirror(suite.archive));
-        Err(ArchiveError { suite: suite.name.clone(), source: Box::new(fault) })
+        Ok(())
+    }
+}
+
+/// An address as it may be shown: without the user and password that it may carry.
+fn shown(address: &str) -> String {
+    let Some((scheme, rest)) = address.split_once("://") else { return address.to_owned() };
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    format!("{scheme}://{host}{path}")
+}
+
+impl Archive<'_> {
+    /// Reads a suite for an architecture.
+    ///
+    /// # Errors
+    /// When no mirror gives what a trusted key signed for.
+    pub fn suite(&self, suite: &Suite, architecture: Architecture) -> Result<SuiteIndex, ArchiveError> {
+        self.read_from_any(suite, architecture)
+            .map_err(|fault| ArchiveError { suite: suite.name.clone(), source: Box::new(fault) })
+    }
+
+    /// Reads a suite from the first mirror that is of use.
+    fn read_from_any(&self, suite: &Suite, architecture: Architecture) -> Result<SuiteIndex, ArchiveFault> {
+        let mut faults = Vec::new();
+        for mirror in self.mirrors.iter().filter_map(|mirror| mirror.address(suite.archive)) {
+            match self.read(&format!("{mirror}/dists/{}", suite.name), suite, architecture) {
+                Ok(index) => return Ok(index),
+                Err(fault) if fault.is_of_the_machine() => return Err(fault),
+                Err(fault) => faults.push(fault),
+            }
+        }
+        match (faults.len(), faults.pop()) {
+            (_, None) => Err(ArchiveFault::NoMirror(suite.archive)),
+            (1, Some(fault)) => Err(fault),
+            (_, Some(last)) => {
+                faults.push(last);
+                Err(ArchiveFault::NoUsefulMirror(faults))
+            }
+        }
     }
 
     /// Reads a suite from its folder on one mirror.
@@ -169,17 +228,16 @@ impl Archive<'_> {
         folder: &str,
         suite: &Suite,
         architecture: Architecture,
-    ) -> Result<(SuiteIndex, Digest), ArchiveFault> {
+    ) -> Result<SuiteIndex, ArchiveFault> {
         let address = format!("{folder}/InRelease");
-        let bytes = self.client.fetch_bytes(&address, RELEASE_LIMIT)?;
-        let release = self.release(address, &bytes, suite)?;
+        let bytes = self.client.fetch_bytes(&address, RELEASE_LIMIT).map_err(ArchiveFault::NoRelease)?;
+        let release = self.release(shown(&address), &bytes, suite)?;
         let components = suite
             .components
             .iter()
             .map(|component| self.index(folder, &release, component, architecture))
             .collect::<Result<_, _>>()?;
-        let index = SuiteIndex { suite: suite.clone(), date: release.date, components };
-        Ok((index, Digest::of(&bytes)))
+        Ok(SuiteIndex { suite: suite.clone(), date: release.date, release: Digest::of(&bytes), components })
     }
 
     /// The release file of a suite, if a trusted key signed it and it is one to rely on now.
@@ -223,7 +281,8 @@ impl Archive<'_> {
                     .map(|(parent, _)| format!("{parent}/by-hash/SHA256/{}", packed.digest.hex()));
                 let urls = by_hash.filter(|_| release.by_hash).into_iter().chain([by_name]).collect();
                 let download = Download { urls, size: packed.size, digest: packed.digest };
-                let packed = self.client.fetch(self.store, &download, &())?;
+                let packed =
+                    self.client.fetch(self.store, &download, &()).map_err(ArchiveFault::NoIndexFile)?;
                 self.unpack(name.clone(), form, &packed, unpacked)?
             }
         };

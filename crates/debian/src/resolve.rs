@@ -92,7 +92,7 @@ impl fmt::Display for Wanted<'_> {
 ///
 /// # Errors
 /// When a need cannot be met, or a package that takes part has malformed fields.
-pub fn resolve(universe: &Universe, wanted: &[Relation<'_>]) -> Result<Vec<PackageRecord>, ResolveError> {
+pub fn resolve(universe: &Universe<'_>, wanted: &[Relation<'_>]) -> Result<Vec<PackageRecord>, ResolveError> {
     let mut resolver = Resolver { universe, chosen: BTreeMap::new(), queue: VecDeque::new() };
     for relation in wanted {
         resolver.meet(relation, None)?;
@@ -104,7 +104,7 @@ pub fn resolve(universe: &Universe, wanted: &[Relation<'_>]) -> Result<Vec<Packa
 }
 
 struct Resolver<'u> {
-    universe: &'u Universe,
+    universe: &'u Universe<'u>,
     chosen: BTreeMap<&'u str, Chosen<'u>>,
     /// What is chosen and not looked into yet.
     queue: VecDeque<&'u str>,
@@ -225,7 +225,7 @@ mod tests {
     use crate::universe::SuiteIndex;
 
     /// Suites by name, each with packages as `name version; Field: value; ...`.
-    fn universe(suites: &[(&str, &[&str])]) -> Universe {
+    fn indexes(suites: &[(&str, &[&str])]) -> Vec<SuiteIndex> {
         let suites = suites.iter().map(|(name, packages)| {
             let text: String = packages.iter().map(|package| paragraph(package)).collect();
             SuiteIndex {
@@ -237,10 +237,16 @@ mod tests {
                     seen: None,
                 },
                 date: Timestamp::UNIX_EPOCH,
+                release: schema::Digest::of(b""),
                 components: vec![Index::parse(Content::from(text.into_bytes())).unwrap()],
             }
         });
-        Universe::new(suites.collect(), Architecture::Amd64)
+        suites.collect()
+    }
+
+    fn resolve_in(suites: &[(&str, &[&str])], wanted: &str) -> Result<Vec<PackageRecord>, ResolveError> {
+        let indexes = indexes(suites);
+        resolve(&Universe::new(&indexes, Architecture::Amd64), &Relation::parse_all(wanted).unwrap())
     }
 
     fn paragraph(package: &str) -> String {
@@ -262,8 +268,7 @@ mod tests {
 
     /// The chosen packages, as `name version`.
     fn choose(suites: &[(&str, &[&str])], wanted: &str) -> Result<Vec<String>, String> {
-        let records = resolve(&universe(suites), &Relation::parse_all(wanted).unwrap())
-            .map_err(|error| chain(&error))?;
+        let records = resolve_in(suites, wanted).map_err(|error| chain(&error))?;
         Ok(records.into_iter().map(|record| format!("{} {}", record.name, record.version)).collect())
     }
 
@@ -325,7 +330,7 @@ mod tests {
             ("trixie-updates", &["b 1.1", "c 3"]),
             ("trixie-security", &["b 1.1", "b 1.2", "b 1.1~rc1", "c 9; Architecture: arm64"]),
         ];
-        let records = resolve(&universe(&suites), &Relation::parse_all("a, c").unwrap()).unwrap();
+        let records = resolve_in(&suites, "a, c").unwrap();
         let shown: Vec<_> = records
             .iter()
             .map(|record| format!("{} {} {}", record.name, record.version, record.suite))

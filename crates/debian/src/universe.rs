@@ -16,16 +16,18 @@ use crate::version::Version;
 pub struct SuiteIndex {
     /// The suite.
     pub suite: Suite,
-    /// When its index was made.
+    /// When its release file was made.
     pub date: Timestamp,
+    /// The digest of that file, with its signature.
+    pub release: Digest,
     /// The packages of each component, in the order of `suite.components`.
     pub components: Vec<Index>,
 }
 
 /// The packages of one architecture, over several suites.
 #[derive(Debug)]
-pub struct Universe {
-    suites: Vec<SuiteIndex>,
+pub struct Universe<'a> {
+    suites: Vec<&'a SuiteIndex>,
     architecture: Architecture,
 }
 
@@ -71,10 +73,10 @@ impl Candidate<'_> {
     }
 }
 
-impl Universe {
+impl<'a> Universe<'a> {
     /// Joins the suites of a distro, all of them read for `architecture`.
-    pub const fn new(suites: Vec<SuiteIndex>, architecture: Architecture) -> Self {
-        Self { suites, architecture }
+    pub fn new(suites: impl IntoIterator<Item = &'a SuiteIndex>, architecture: Architecture) -> Self {
+        Self { suites: suites.into_iter().collect(), architecture }
     }
 
     /// The highest version of a package. What has no version or is for another architecture does not count.
@@ -139,7 +141,7 @@ impl Universe {
         fits.then_some(Candidate { package, version, suite })
     }
 
-    fn indexes(&self) -> impl Iterator<Item = (&Suite, &Index)> {
+    fn indexes(&self) -> impl Iterator<Item = (&'a Suite, &'a Index)> {
         self.suites.iter().flat_map(|suite| suite.components.iter().map(|index| (&suite.suite, index)))
     }
 }

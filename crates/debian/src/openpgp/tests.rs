@@ -1,4 +1,4 @@
-//! Keys and signatures, made here and by GnuPG, whole and bent anywhere.
+//! Keys and signatures, made here and by others, whole and bent anywhere.
 
 use std::process::Command;
 
