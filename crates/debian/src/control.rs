@@ -4,6 +4,9 @@
 //! A paragraph borrows from the text. Values keep their continuation lines, so that nothing is copied; lines that
 //! begin with `#` are comments.
 
+/// The most fields that a paragraph may have: each is held against those before it. Debian's have 50 at most.
+const MAX_FIELDS: usize = 1000;
+
 /// A text that is no control data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ControlError {
@@ -13,6 +16,9 @@ pub enum ControlError {
     /// A paragraph has a field twice.
     #[error("line {0} has a field that its paragraph has already")]
     Repeated(usize),
+    /// A paragraph has more fields than any.
+    #[error("line {0} is in a paragraph of more than {MAX_FIELDS} fields")]
+    TooMany(usize),
     /// A single paragraph was expected.
     #[error("it has {0} paragraphs instead of one")]
     NotSingle(usize),
@@ -78,8 +84,11 @@ pub fn paragraphs(text: &str) -> Result<Vec<Paragraph<'_>>, ControlError> {
             continue;
         }
         let (name, value) = line.split_once(':').ok_or(ControlError::NoField(number))?;
-        if name.is_empty() || name.bytes().any(|byte| !byte.is_ascii_graphic()) {
+        if name.is_empty() || name.starts_with('-') || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(ControlError::NoField(number));
+        }
+        if open.fields.len() == MAX_FIELDS {
+            return Err(ControlError::TooMany(number));
         }
         if open.get(name).is_some() {
             return Err(ControlError::Repeated(number));
@@ -137,6 +146,7 @@ mod tests {
             (" continued\n", ControlError::NoField(1)),
             ("Package: a\n\n continued\n", ControlError::NoField(3)),
             (": value\n", ControlError::NoField(1)),
+            ("-name: value\n", ControlError::NoField(1)),
             ("two words: value\n", ControlError::NoField(1)),
             ("Package: a\npackage: b\n", ControlError::Repeated(2)),
         ];
@@ -145,6 +155,13 @@ mod tests {
         }
         assert_eq!(paragraph("A: 1\n\nB: 2\n"), Err(ControlError::NotSingle(2)));
         assert_eq!(paragraph("\n"), Err(ControlError::NotSingle(0)));
+    }
+
+    #[test]
+    fn the_fields_of_a_paragraph_are_bounded() {
+        let fields = |count| (0..count).map(|index| format!("F{index}:\n")).collect::<Vec<_>>().concat();
+        assert!(paragraphs(&format!("{0}\n{0}", fields(MAX_FIELDS))).is_ok());
+        assert_eq!(paragraphs(&fields(MAX_FIELDS + 1)), Err(ControlError::TooMany(MAX_FIELDS + 1)));
     }
 
     #[test]

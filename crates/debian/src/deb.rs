@@ -13,6 +13,9 @@ use crate::control::{self, ControlError};
 const AR_MAGIC: &[u8] = b"!<arch>\n";
 const AR_HEADER: usize = 60;
 
+/// How much of a format that is not known is shown.
+const SHOWN: usize = 16;
+
 /// The most that a control archive may hold. The largest ones of Debian list the digests of 80,000 files: 10 MB.
 const CONTROL_LIMIT: u64 = 64 << 20;
 
@@ -29,7 +32,7 @@ pub enum DebError {
     #[error("it ends inside of its member `{0}`")]
     Truncated(String),
     /// It is of a format that is not known.
-    #[error("its format is `{0}` instead of 2.0")]
+    #[error("its format is `{0}` instead of 2.x")]
     Format(String),
     /// A member is missing, or comes in another order.
     #[error("it has no `{0}` where it should be")]
@@ -89,10 +92,7 @@ impl<'a> Deb<'a> {
         let mut members =
             Members { rest: bytes.strip_prefix(AR_MAGIC).ok_or(DebError::NotPackage)?, whole: bytes.len() };
         match members.next_member()? {
-            Some(Member { name: b"debian-binary", bytes: b"2.0\n" }) => {}
-            Some(Member { name: b"debian-binary", bytes }) => {
-                return Err(DebError::Format(shown(bytes.trim_ascii())));
-            }
+            Some(Member { name: b"debian-binary", bytes }) => check_format(bytes)?,
             _ => return Err(DebError::Missing("debian-binary")),
         }
         let (mut control, mut data) = (None, None);
@@ -135,6 +135,16 @@ impl<'a> Deb<'a> {
 impl Packed<'_> {
     fn unpack(self, member: &'static str, out: &mut dyn Write, limit: u64) -> Result<u64, DebError> {
         self.compression.unpack(self.bytes, out, limit).map_err(|source| DebError::Unpack { member, source })
+    }
+}
+
+/// The first line is the format; a later minor one, and lines after it, may be ignored (deb(5)).
+fn check_format(text: &[u8]) -> Result<(), DebError> {
+    let end = memchr::memchr(b'\n', text).unwrap_or(text.len());
+    let format = &text[..end];
+    match format.strip_prefix(b"2.") {
+        Some(minor) if !minor.is_empty() && minor.iter().all(u8::is_ascii_digit) => Ok(()),
+        _ => Err(DebError::Format(shown(&format[..format.len().min(SHOWN)]))),
     }
 }
 
@@ -189,8 +199,7 @@ impl<'a> Members<'a> {
         let malformed = || DebError::Header(self.whole - self.rest.len());
         let (header, rest) = self.rest.split_at_checked(AR_HEADER).ok_or_else(malformed)?;
         let (name, size, end) = (&header[..16], &header[48..58], &header[58..]);
-        let size = str::from_utf8(size).ok().and_then(|size| size.trim_end().parse::<usize>().ok());
-        let (Some(size), b"`\n") = (size, end) else { return Err(malformed()) };
+        let (Some(size), b"`\n") = (decimal(size.trim_ascii_end()), end) else { return Err(malformed()) };
         let name = name.trim_ascii_end();
         let name = name.strip_suffix(b"/").unwrap_or(name);
         let cut = || DebError::Truncated(shown(name));
@@ -198,6 +207,12 @@ impl<'a> Members<'a> {
         self.rest = rest.get(size % 2..).ok_or_else(cut)?;
         Ok(Some(Member { name, bytes }))
     }
+}
+
+/// A number of digits alone: `parse` would take a sign as well.
+fn decimal(digits: &[u8]) -> Option<usize> {
+    let is_number = digits.iter().all(u8::is_ascii_digit);
+    is_number.then(|| str::from_utf8(digits).ok()?.parse().ok()).flatten()
 }
 
 fn shown(bytes: &[u8]) -> String {
@@ -251,6 +266,26 @@ mod tests {
     }
 
     #[test]
+    fn a_later_minor_format_is_read() {
+        let mut members = package().members();
+        members[0].1 = b"2.17\nmore\n".to_vec();
+        assert!(Deb::open(&deb::ar(&members)).is_ok());
+    }
+
+    #[test]
+    fn a_header_that_is_malformed_is_refused() {
+        let bytes = package().build();
+        let size = AR_MAGIC.len() + 48;
+        for (position, text) in
+            [(size, "+4"), (size, "x"), (size, " 4"), (size, "99999999999"), (size + 10, "x")]
+        {
+            let mut bytes = bytes.clone();
+            bytes[position..position + text.len()].copy_from_slice(text.as_bytes());
+            assert!(matches!(Deb::open(&bytes), Err(DebError::Header(8))), "{position} {text}");
+        }
+    }
+
+    #[test]
     fn another_frame_is_refused() {
         let edit = |edit: fn(&mut Vec<(String, Vec<u8>)>)| {
             let mut members = package().members();
@@ -262,7 +297,12 @@ mod tests {
             (edit(|members| members.swap(0, 1)), "it has no `debian-binary` where it should be"),
             (edit(|members| members.swap(1, 2)), "it has no `control.tar` where it should be"),
             (edit(|members| drop(members.remove(2))), "it has no `data.tar` where it should be"),
-            (edit(|members| members[0].1 = b"3.0\n".to_vec()), "its format is `3.0` instead of 2.0"),
+            (edit(|members| members[0].1 = b"3.0\n".to_vec()), "its format is `3.0` instead of 2.x"),
+            (edit(|members| members[0].1 = b"2.\n".to_vec()), "its format is `2.` instead of 2.x"),
+            (
+                edit(|members| members[0].1 = vec![b'9'; 100]),
+                "its format is `9999999999999999` instead of 2.x",
+            ),
             (edit(|members| members.push(members[2].clone())), "it has two members `data.tar`"),
             (
                 edit(|members| members[2].0 = "data.tar.bz2".into()),

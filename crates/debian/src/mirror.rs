@@ -49,6 +49,8 @@ struct Source<'a> {
 
 /// The releases that a source may have as its suite, by the names that stay and by those that move on.
 const RELEASES: [&str; 16] = [
+    "jessie",
+    "stretch",
     "buster",
     "bullseye",
     "bookworm",
@@ -63,8 +65,6 @@ const RELEASES: [&str; 16] = [
     "unstable",
     "experimental",
     "rc-buggy",
-    "stretch",
-    "jessie",
 ];
 
 /// Finds Debian's mirrors in the configuration of apt: each address once, in the order of the configuration.
@@ -168,6 +168,8 @@ pub fn snapshot(time: Timestamp) -> Mirror {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn mirror(debian: &str, security: Option<&str>) -> Mirror {
@@ -229,6 +231,25 @@ mod tests {
         assert!(mirrors([AptSources::Deb822("no field")]).is_err());
     }
 
+    /// As Ubuntu 24.04 is set up, and Linux Mint on it.
+    #[test]
+    fn the_sources_of_ubuntu_are_not_taken() {
+        let deb822 = "Types: deb\nURIs: http://archive.example/ubuntu/\nSuites: noble noble-updates noble-backports\n\
+            Components: main restricted universe multiverse\nSigned-By: /usr/share/keyrings/ubuntu-archive-keyring.gpg\n\n\
+            Types: deb\nURIs: http://security.example/ubuntu/\nSuites: noble-security\nComponents: main\n";
+        let one_line = "deb https://mint.example wilma main upstream import backport\n\
+            deb http://archive.example/ubuntu noble-updates main\n\
+            deb http://security.example/ubuntu/ noble-security main\n";
+        assert_eq!(mirrors([AptSources::Deb822(deb822), AptSources::OneLine(one_line)]), Ok(Vec::new()));
+        // A company's mirror of both: each is known by its suites.
+        let both = "deb http://proxy.example/apt noble-updates main\ndeb http://proxy.example/apt noble main\n\
+            deb http://proxy.example/debian trixie main\n";
+        assert_eq!(
+            mirrors([AptSources::OneLine(both)]),
+            Ok(vec![mirror("http://proxy.example/debian", None)])
+        );
+    }
+
     #[test]
     fn the_suite_tells_the_archive() {
         let cases = [
@@ -253,6 +274,26 @@ mod tests {
             (ArchiveName::Security, ".debian.org/archive/debian-security/20261121T091544Z"),
         ] {
             assert!(mirror.address(archive).unwrap().ends_with(end), "{mirror:?}");
+        }
+    }
+
+    #[test]
+    fn a_cut_file_is_read_or_refused() {
+        let one_line = "deb [arch=amd64] http://mirror.example/debian trixie-updates main # comment\n";
+        for length in 0..one_line.len() {
+            assert!(mirrors([AptSources::OneLine(&one_line[..length])]).is_ok());
+        }
+        let deb822 = "Types: deb\nURIs: http://mirror.example/debian\n\nSuites: trixie\nComponents: main\n";
+        for length in 0..deb822.len() {
+            let _ = mirrors([AptSources::Deb822(&deb822[..length])]);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_or_refused(text in "((deb|URIs:|Suites:|http://|trixie|main|[]\\[ \n#/é-])){0,30}") {
+            prop_assert!(mirrors([AptSources::OneLine(&text)]).is_ok());
+            let _ = mirrors([AptSources::Deb822(&text)]);
         }
     }
 }

@@ -168,7 +168,7 @@ impl Scan<'_> {
                             return Err(IndexError::NotOnePackage(paragraph));
                         }
                     } else if line.starts_with(b"Provides:") {
-                        self.provides(start + "Provides:".len()..end);
+                        self.provides(start + "Provides:".len()..start + field_end(&self.text[start..]));
                     }
                 }
                 Some(_) => {}
@@ -196,7 +196,10 @@ impl Scan<'_> {
             let element = &self.text[start..end];
             let name =
                 element.iter().position(|byte| b"(:".contains(byte)).map_or(end, |length| start + length);
-            self.provided.push(Provided { name: trimmed(self.text, start..name), entry });
+            let name = trimmed(self.text, start..name);
+            if name.start < name.end {
+                self.provided.push(Provided { name, entry });
+            }
             start = end + 1;
         }
     }
@@ -233,7 +236,7 @@ impl<'a> Package<'a> {
     pub fn field(self, name: &str) -> Option<&'a str> {
         let mut rest = self.paragraph;
         while !rest.is_empty() {
-            let end = field_end(rest);
+            let end = field_end(rest.as_bytes());
             let (field, after) = rest.split_at(end);
             if let Some(value) = field.strip_prefix(name).and_then(|value| value.strip_prefix(':')) {
                 return Some(value.trim_ascii());
@@ -308,12 +311,11 @@ impl<'a> Package<'a> {
 }
 
 /// Where the first field of `text` ends, with its continuation lines and the last line end.
-fn field_end(text: &str) -> usize {
-    let bytes = text.as_bytes();
-    memchr::memchr_iter(b'\n', bytes)
+fn field_end(text: &[u8]) -> usize {
+    memchr::memchr_iter(b'\n', text)
         .map(|end| end + 1)
-        .find(|&next| !matches!(bytes.get(next), Some(b' ' | b'\t')))
-        .unwrap_or(bytes.len())
+        .find(|&next| !matches!(text.get(next), Some(b' ' | b'\t')))
+        .unwrap_or(text.len())
 }
 
 #[cfg(test)]
@@ -323,7 +325,7 @@ mod tests {
     use super::*;
 
     const TEXT: &str = "Package: zlib1g\nVersion: 1:1.3\nArchitecture: amd64\n\
-        Multi-Arch: allowed\nProvides: libz1 (= 1:1.3), libz,\nDescription: a library\n Package: not a field\n\
+        Multi-Arch: allowed\nProvides: libz1 (= 1:1.3), libz,\n libz-dev,\nDescription: a library\n Package: not a field\n\
         Filename: pool/main/z/zlib/zlib1g_1.3_amd64.deb\nSize: 10\n\
         SHA256: e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\n\n\n\
         Package: attr\nVersion: 1\nPre-Depends: libc6\nDepends: libattr1 (= 1),\n zlib1g\n\n\
@@ -347,6 +349,8 @@ mod tests {
         assert_eq!(names(&mut index.named("libz")), [""; 0]);
         assert_eq!(names(&mut index.providing("libz")), ["zlib1g 1:1.3", "libz-ng 2"]);
         assert_eq!(names(&mut index.providing("libz1")), ["zlib1g 1:1.3"]);
+        assert_eq!(names(&mut index.providing("libz-dev")), ["zlib1g 1:1.3"]);
+        assert_eq!(names(&mut index.providing("")), [""; 0]);
         assert_eq!(names(&mut index.providing("attr")), [""; 0]);
     }
 
@@ -357,7 +361,7 @@ mod tests {
         assert_eq!(zlib.field("Description"), Some("a library\n Package: not a field"));
         assert_eq!(zlib.field("Desc"), None);
         assert!(zlib.allows_any_architecture());
-        assert_eq!(zlib.provisions().unwrap().len(), 2);
+        assert_eq!(zlib.provisions().unwrap().len(), 3);
         assert_eq!(zlib.file(), Ok(("pool/main/z/zlib/zlib1g_1.3_amd64.deb", 10, Digest::of(b""))));
         let attr = index.named("attr").next().unwrap();
         assert_eq!(attr.file(), Err(FieldError::Missing("Filename")));

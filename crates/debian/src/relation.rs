@@ -272,6 +272,14 @@ mod tests {
         assert!(need.accepts_provision(provisions[0].version));
     }
 
+    #[test]
+    fn a_cut_field_is_read_or_refused() {
+        let field = "libc6 (>= 2.38), debconf:any (<< 1~) | cdebconf, x";
+        for length in 0..field.len() {
+            let _ = (Relation::parse_all(&field[..length]), Provision::parse_all(&field[..length]));
+        }
+    }
+
     proptest! {
         #[test]
         fn any_text_is_read_or_refused(text in "[ a|,:()<>=1~]{0,30}") {

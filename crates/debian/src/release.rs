@@ -88,10 +88,10 @@ pub struct IndexFile {
 /// What a suite consists of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Release {
-    /// The name that stays, as `trixie`.
-    pub codename: String,
+    /// The name that stays, as `trixie`; or the other one, where there is no such name.
+    codename: String,
     /// The name that moves on to the next release, as `stable`.
-    pub suite: Option<String>,
+    suite: Option<String>,
     /// When it was made.
     pub date: Timestamp,
     /// When it stops being valid, if it does.
@@ -109,6 +109,8 @@ impl Release {
     pub fn parse(text: &str) -> Result<Self, ReleaseError> {
         let fields = control::paragraph(text)?;
         let needed = |name| fields.get(name).ok_or(ReleaseError::Missing(name));
+        let suite = fields.get("Suite");
+        let codename = fields.get("Codename").or(suite).ok_or(ReleaseError::Missing("Codename"))?;
         let mut files = BTreeMap::new();
         needed("SHA256")?;
         for line in fields.lines("SHA256") {
@@ -119,8 +121,8 @@ impl Release {
             }
         }
         Ok(Self {
-            codename: needed("Codename")?.to_owned(),
-            suite: fields.get("Suite").map(str::to_owned),
+            codename: codename.to_owned(),
+            suite: suite.map(str::to_owned),
             date: parse_date("Date", needed("Date")?)?,
             valid_until: fields
                 .get("Valid-Until")
@@ -164,10 +166,11 @@ fn parse_file(line: &str) -> Option<(&str, IndexFile)> {
     words.next().is_none().then_some((name, file))
 }
 
-/// Dates are those of mail (RFC 2822), always in UTC and with that name for it, which mail does not know.
+/// Dates are those of mail (RFC 2822), always in UTC, which has names here that mail does not know.
 fn parse_date(field: &'static str, value: &str) -> Result<Timestamp, ReleaseError> {
     let malformed = || ReleaseError::Date { field, value: value.to_owned() };
-    let date = value.strip_suffix(" UTC").ok_or_else(malformed)?;
+    let zones = [" UTC", " GMT", " Z", " +0000"];
+    let date = zones.iter().find_map(|zone| value.strip_suffix(zone)).ok_or_else(malformed)?;
     rfc2822::parse(&format!("{date} +0000")).map(|date| date.timestamp()).map_err(|_| malformed())
 }
 
@@ -194,10 +197,8 @@ mod tests {
     #[test]
     fn fields_and_files_are_read() {
         let release = Release::parse(TEXT).unwrap();
-        assert_eq!(
-            (release.codename.as_str(), release.suite.as_deref(), release.by_hash),
-            ("trixie", Some("stable"), true)
-        );
+        assert_eq!((release.codename.as_str(), release.suite.as_deref()), ("trixie", Some("stable")));
+        assert!(release.by_hash);
         assert_eq!(release.date, time("2026-11-21T09:15:44Z"));
         assert_eq!(release.valid_until, Some(time("2026-11-28T09:15:44Z")));
         let file = IndexFile { size: 0, digest: Digest::of(b"") };
@@ -206,9 +207,18 @@ mod tests {
     }
 
     #[test]
+    fn one_name_is_enough_and_utc_has_several() {
+        let one_name = TEXT.replace("Codename: trixie\n", "");
+        assert_eq!(Release::parse(&one_name).unwrap().codename, "stable");
+        for zone in ["GMT", "Z", "+0000"] {
+            assert_eq!(Release::parse(&TEXT.replace("UTC", zone)), Release::parse(TEXT), "{zone}");
+        }
+    }
+
+    #[test]
     fn malformed_fields_are_refused() {
         let cases = [
-            ("Codename", "Codenames"),
+            ("Suite: stable\nCodename", "Codenames"),
             ("Date", "Dates"),
             ("SHA256", "SHA512"),
             ("09:15:44 UTC", "09:15:44"),

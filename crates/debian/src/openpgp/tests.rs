@@ -426,4 +426,11 @@ proptest! {
             let _ = (signature.issuer_name(), signature.created(), signature.embedded().count());
         }
     }
+
+    #[test]
+    fn any_message_is_read_or_refused(text in "((-----(BEGIN|END) PGP (SIGNED MESSAGE|SIGNATURE)-----)?[- a:=\\n]{0,4}){0,10}") {
+        let keyring = Keyring::parse([Certificate::plain(&Key::new(1, MADE)).bytes()]).unwrap();
+        prop_assert!(keyring.verify(text.as_bytes(), at(MADE)).is_err());
+        let _ = Keyring::parse([text.as_bytes()]);
+    }
 }
