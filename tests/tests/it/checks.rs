@@ -7,7 +7,7 @@ use crate::native;
 use crate::project::Project;
 
 /// A mirror whose `trixie` has two programs that run.
-fn mirror() -> Mirror {
+pub(crate) fn mirror() -> Mirror {
     let mirror = Mirror::start();
     let hello = package("hello", "1")
         .member(program("usr/bin/hello", native::says("hello from Ruby 3.3.8\n", 0)))
@@ -17,7 +17,7 @@ fn mirror() -> Mirror {
 }
 
 /// A project whose image has the two programs, and these checks.
-fn project(mirror: &Mirror, checks: &[(&str, &str)]) -> Project {
+pub(crate) fn project(mirror: &Mirror, checks: &[(&str, &str)]) -> Project {
     let project = Project::new(mirror);
     let image = "images/tiny/image.toml";
     project.edit(image, "\"tzdata\"]", "\"tzdata\", \"hello\"]");
@@ -30,7 +30,8 @@ fn project(mirror: &Mirror, checks: &[(&str, &str)]) -> Project {
     project
 }
 
-const GREETS: (&str, &str) = ("greets", "command = [\"hello\"]\noutput = \"Ruby {ruby}\"");
+/// A check that passes.
+pub(crate) const GREETS: (&str, &str) = ("greets", "command = [\"hello\"]\noutput = \"Ruby {ruby}\"");
 
 #[test]
 fn what_is_checked_is_in_the_report_and_is_not_checked_again() {

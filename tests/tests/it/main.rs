@@ -3,11 +3,13 @@
 
 mod build;
 mod checks;
+mod docker;
 mod faults;
 mod interrupted;
 mod levels;
 mod mirror;
 mod native;
+mod ordinary_user;
 mod program;
 mod project;
 mod reproducible;

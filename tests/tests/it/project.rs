@@ -1,6 +1,7 @@
 //! A project in a folder of its own, with a cache and a home beside it, as a person has them.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::SystemTime;
@@ -31,6 +32,7 @@ pub(crate) struct Project {
     pub(crate) root: PathBuf,
     /// The folder of the cache.
     pub(crate) cache: PathBuf,
+    program: PathBuf,
     masks: Vec<(String, &'static str)>,
     folder: TempDir,
 }
@@ -52,7 +54,7 @@ impl Project {
             (place.display().to_string(), "[folder]"),
             (mirror.server.url(""), "[mirror]"),
         ];
-        let project = Self { root, cache, masks, folder };
+        let project = Self { root, cache, program: xtask().to_owned(), masks, folder };
         project.write("matrix.toml", &matrix(mirror, rows));
         project.write("keys.asc", &testkit::archive::certificate());
         project.write("images/tiny/image.toml", IMAGE);
@@ -86,16 +88,24 @@ impl Project {
         self.folder.path()
     }
 
+    /// Gives everything to the user and the group of that number, with a copy of the program that they may read.
+    pub(crate) fn give_to(&mut self, owner: u32) {
+        let copy = self.folder().join("xtask");
+        fs::copy(&self.program, &copy).expect("a copy of the program");
+        self.program = copy;
+        give(self.folder(), owner);
+    }
+
     /// The program, to be run in the project, with nothing of the surrounding environment.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        self.in_place(Command::new(xtask()), arguments)
+        self.in_place(Command::new(&self.program), arguments)
     }
 
     /// The same, started by another program: `wrapper` with its arguments, which are followed by the command.
     pub(crate) fn command_through(&self, wrapper: &[&str], arguments: &[&str]) -> Command {
         let (program, rest) = wrapper.split_first().expect("a program");
         let mut command = Command::new(program);
-        command.args(rest).arg(xtask());
+        command.args(rest).arg(&self.program);
         self.in_place(command, arguments)
     }
 
@@ -169,7 +179,7 @@ impl Project {
     }
 }
 
-/// Every file below a folder.
+/// Every file below a folder, with the time of its last change and its bytes; a link with its target.
 pub(crate) fn files_below(folder: &Path) -> BTreeMap<PathBuf, (SystemTime, Vec<u8>)> {
     let mut files = BTreeMap::new();
     let Ok(entries) = fs::read_dir(folder) else { return files };
@@ -179,11 +189,21 @@ pub(crate) fn files_below(folder: &Path) -> BTreeMap<PathBuf, (SystemTime, Vec<u
         if metadata.is_dir() {
             files.extend(files_below(&path));
         } else {
-            let bytes = fs::read(&path).expect("its bytes");
+            let bytes = match fs::read_link(&path) {
+                Ok(target) => target.into_os_string().into_encoded_bytes(),
+                Err(_) => fs::read(&path).expect("its bytes"),
+            };
             files.insert(path, (metadata.modified().expect("a time"), bytes));
         }
     }
     files
+}
+
+fn give(path: &Path, owner: u32) {
+    chown(path, Some(owner), Some(owner)).expect("root may give it away");
+    for entry in fs::read_dir(path).into_iter().flatten() {
+        give(&entry.expect("an entry").path(), owner);
+    }
 }
 
 fn matrix(mirror: &Mirror, rows: &[(&str, &str)]) -> String {
