@@ -66,15 +66,19 @@ impl Printer {
     }
 
     fn start_fetching(&self, packages: usize, bytes: u64) {
+        let packages = match packages {
+            1 => "1 package".to_owned(),
+            more => format!("{more} packages"),
+        };
         match &self.bars {
-            None => self.line(format_args!("fetching {packages} packages, {}", megabytes(bytes))),
+            None => self.line(format_args!("fetching {packages}, {}", megabytes(bytes))),
             Some(bars) => {
                 let style = ProgressStyle::with_template(
                     "fetching {msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta}",
                 )
                 .expect("a constant template");
                 let bar = bars.all.add(ProgressBar::new(bytes).with_style(style));
-                bar.set_message(format!("{packages} packages"));
+                bar.set_message(packages);
                 *lock(&self.fetching) = Some(bar);
             }
         }

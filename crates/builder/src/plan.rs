@@ -167,6 +167,8 @@ impl Target {
     pub fn references(&self, ruby: &str) -> Vec<String> {
         let Self { row, image, suffix, .. } = self;
         let mut references = vec![self.name.clone(), format!("{image}:{ruby}-{}{suffix}", row.distro)];
+        // A version that says no more than its series makes no further name.
+        references.dedup();
         references.extend(self.plain_tag());
         references
     }

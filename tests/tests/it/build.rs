@@ -107,7 +107,7 @@ fn list_names_images_before_and_after_they_are_locked() {
     status 0
     -- output
      IMAGE            RUBY  DISTRO  ARCHITECTURE  ALSO
-     tiny:3.3-trixie  3.3   trixie  amd64         tiny:3.3-trixie tiny:3.3
+     tiny:3.3-trixie  3.3   trixie  amd64         tiny:3.3
     ");
     project.build();
     insta::assert_snapshot!(project.run(&["list"]), @"
