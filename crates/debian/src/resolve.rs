@@ -1,11 +1,12 @@
 //! Choosing packages: what is wanted and everything that it depends on.
 //!
 //! Greedy, and the same for the same universe: a need is met by what is chosen already, or else by its first
-//! alternative that is there, or else that alternative's first provider. `Pre-Depends` and `Depends` count,
-//! recommendations do not. Nothing is tried again in another way: a need that cannot be met is an error that tells
-//! who has it.
+//! alternative that is there, or else that alternative's first provider. As with apt, what a package takes is chosen
+//! in full before the package's next need is looked at. `Pre-Depends` and `Depends` count, recommendations do not.
+//! Nothing is tried again in another way: a need that cannot be met is an error that tells who has it. `Conflicts` and
+//! `Breaks` are not looked at, as nothing is installed.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::packages::FieldError;
@@ -93,46 +94,63 @@ impl fmt::Display for Wanted<'_> {
 /// # Errors
 /// When a need cannot be met, or a package that takes part has malformed fields.
 pub fn resolve(universe: &Universe<'_>, wanted: &[Relation<'_>]) -> Result<Vec<PackageRecord>, ResolveError> {
-    let mut resolver = Resolver { universe, chosen: BTreeMap::new(), queue: VecDeque::new() };
-    for relation in wanted {
-        resolver.meet(relation, None)?;
+    let mut resolver = Resolver { universe, chosen: BTreeMap::new(), complete: Vec::new() };
+    let wanted =
+        wanted.iter().map(|relation| resolver.meet(relation, None)).collect::<Result<Vec<_>, _>>()?;
+    for name in wanted {
+        resolver.complete(name)?;
     }
-    while let Some(name) = resolver.queue.pop_front() {
-        resolver.expand(name)?;
-    }
-    resolver.in_order().into_iter().map(|name| resolver.record(name)).collect()
+    resolver.complete.iter().map(|name| resolver.record(name)).collect()
 }
 
 struct Resolver<'u> {
     universe: &'u Universe<'u>,
     chosen: BTreeMap<&'u str, Chosen<'u>>,
-    /// What is chosen and not looked into yet.
-    queue: VecDeque<&'u str>,
+    /// The chosen packages whose needs are met, in the order in which that came to be.
+    complete: Vec<&'u str>,
 }
 
 struct Chosen<'u> {
     candidate: Candidate<'u>,
     /// The first package that needed it.
     wanted_by: Option<&'u str>,
-    /// The packages that meet its needs.
-    needs: Vec<&'u str>,
+    /// Whether its needs are met or being met.
+    visited: bool,
+}
+
+/// A chosen package, and those of its needs that are still to be met.
+struct Visit<'u> {
+    name: &'u str,
+    needs: std::vec::IntoIter<Relation<'u>>,
 }
 
 impl<'u> Resolver<'u> {
-    /// Meets the needs of a chosen package.
-    fn expand(&mut self, name: &'u str) -> Result<(), ResolveError> {
-        let Some(package) = self.chosen.get(name).map(|chosen| chosen.candidate.package) else {
-            return Ok(());
-        };
-        let relations = package.needs().map_err(|source| self.malformed(name, Some(name), source))?;
-        let needs = relations
-            .iter()
-            .map(|relation| self.meet(relation, Some(name)))
-            .collect::<Result<Vec<_>, _>>()?;
-        if let Some(chosen) = self.chosen.get_mut(name) {
-            chosen.needs = needs;
+    /// Meets the needs of a chosen package, those of what meets them, and so on. The walk keeps its own stack, as its
+    /// depth is up to the archive.
+    fn complete(&mut self, name: &'u str) -> Result<(), ResolveError> {
+        let mut stack = Vec::from_iter(self.visit(name)?);
+        while let Some(Visit { name, needs }) = stack.last_mut() {
+            let name = *name;
+            if let Some(need) = needs.next() {
+                let met_by = self.meet(&need, Some(name))?;
+                stack.extend(self.visit(met_by)?);
+            } else {
+                self.complete.push(name);
+                stack.pop();
+            }
         }
         Ok(())
+    }
+
+    /// The needs of a chosen package, the first time that they are asked for.
+    fn visit(&mut self, name: &'u str) -> Result<Option<Visit<'u>>, ResolveError> {
+        let Some(chosen) = self.chosen.get_mut(name).filter(|chosen| !chosen.visited) else {
+            return Ok(None);
+        };
+        chosen.visited = true;
+        let needs = chosen.candidate.package.needs();
+        let needs = needs.map_err(|source| self.malformed(name, Some(name), source))?;
+        Ok(Some(Visit { name, needs: needs.into_iter() }))
     }
 
     /// Meets one need and gives the name of the package that does.
@@ -149,8 +167,7 @@ impl<'u> Resolver<'u> {
         }
         let Some(candidate) = first else { return Err(self.unmet(relation, wanted_by)) };
         let name = candidate.package.name();
-        self.chosen.insert(name, Chosen { candidate, wanted_by, needs: Vec::new() });
-        self.queue.push_back(name);
+        self.chosen.insert(name, Chosen { candidate, wanted_by, visited: false });
         Ok(name)
     }
 
@@ -163,24 +180,6 @@ impl<'u> Resolver<'u> {
         let providers = self.universe.providers(alternative);
         let providers = providers.map_err(|(package, source)| self.malformed(&package, wanted_by, source))?;
         Ok(self.universe.named(alternative).into_iter().chain(providers).collect())
-    }
-
-    /// The chosen packages, each after what it needs. The walk keeps its own stack: its depth is up to the archive.
-    fn in_order(&self) -> Vec<&'u str> {
-        let mut order = Vec::with_capacity(self.chosen.len());
-        let mut seen = std::collections::BTreeSet::new();
-        let mut stack: Vec<(&str, bool)> = self.chosen.keys().rev().map(|name| (*name, false)).collect();
-        while let Some((name, needs_done)) = stack.pop() {
-            if needs_done {
-                order.push(name);
-            } else if seen.insert(name) {
-                stack.push((name, true));
-                let mut needs = self.chosen.get(name).map(|chosen| chosen.needs.clone()).unwrap_or_default();
-                needs.sort_unstable();
-                stack.extend(needs.into_iter().rev().map(|need| (need, false)));
-            }
-        }
-        order
     }
 
     fn record(&self, name: &'u str) -> Result<PackageRecord, ResolveError> {
@@ -279,7 +278,7 @@ mod tests {
 
     #[test]
     fn the_first_way_that_is_there_is_taken() {
-        let cases: [(&str, &[&str], &str, &[&str]); 12] = [
+        let cases: [(&str, &[&str], &str, &[&str]); 14] = [
             ("in order", &["a 1; Depends: b, c", "b 1; Depends: c", "c 1"], "a", &["c 1", "b 1", "a 1"]),
             ("pre-depends count", &["a 1; Pre-Depends: b", "b 1"], "a", &["b 1", "a 1"]),
             ("recommends do not", &["a 1; Recommends: b", "b 1"], "a", &["a 1"]),
@@ -287,6 +286,18 @@ mod tests {
             ("second alternative", &["a 1; Depends: x | b", "b 1"], "a", &["b 1", "a 1"]),
             ("version decides", &["a 1; Depends: b (>= 2) | c", "b 1", "c 1"], "a", &["c 1", "a 1"]),
             ("chosen one is enough", &["a 1; Depends: b | c", "b 1", "c 1"], "c, a", &["c 1", "a 1"]),
+            (
+                "chosen one's own needs are met first",
+                &["a 1; Depends: b, m", "b 1; Depends: c", "c 1; Provides: m", "m 1"],
+                "a",
+                &["c 1", "b 1", "a 1"],
+            ),
+            (
+                "wanted ones are chosen before any need is met",
+                &["a 1; Depends: b | c", "b 1", "c 1; Depends: d", "d 1"],
+                "a, c",
+                &["d 1", "c 1", "a 1"],
+            ),
             ("real before provider", &["a 1; Depends: m", "p 1; Provides: m", "m 1"], "a", &["m 1", "a 1"]),
             (
                 "provider by priority",
