@@ -209,9 +209,11 @@ fn export_hands_an_image_on_in_three_forms_and_replaces_nothing_unasked() {
         let path = output(name).display().to_string();
         let arguments = ["export", "tiny:3.3", "--format", format, "--output", &path];
         project.run(&arguments).good();
+        let exported = bytes(&output(name));
         let again = project.run(&arguments);
         assert_eq!(again.status, Some(2), "{again}");
         project.run(&[&arguments[..], &["--force"]].concat()).good();
+        assert!(bytes(&output(name)) == exported, "the same bytes as before");
     }
     let again = ["export", "tiny:3.3", "--format", "dir", "--output", &output("files").display().to_string()];
     insta::assert_snapshot!(project.run(&again), @"
@@ -343,8 +345,29 @@ fn nothing_works_outside_of_a_project() {
     project.outcome(below.current_dir(project.root.join("images/tiny"))).good();
 }
 
+#[test]
+fn a_quiet_build_says_nothing_and_leaves_nothing_elsewhere() {
+    let mirror = Mirror::start();
+    let project = Project::new(&mirror);
+    let temporary = project.folder().join("temporary");
+    fs::create_dir(&temporary).unwrap();
+    let mut build = project.command(&["build-all", "--no-check", "--quiet"]);
+    let outcome = project.outcome(build.env("TMPDIR", &temporary)).good();
+    assert_eq!(outcome.to_string(), "status 0");
+    assert_eq!(fs::read_dir(&temporary).unwrap().count(), 0);
+    assert!(!project.folder().join("home").exists());
+}
+
+/// The bytes of a file, or of every file below a folder.
+fn bytes(path: &Path) -> Vec<Vec<u8>> {
+    match path.is_dir() {
+        true => files_below(path).into_values().map(|(_, bytes)| bytes).collect(),
+        false => vec![fs::read(path).expect("a file")],
+    }
+}
+
 /// A mirror with two distros that have all but the Ruby alike.
-fn two_distros() -> Mirror {
+pub(crate) fn two_distros() -> Mirror {
     let mirror = Mirror::start();
     mirror.publish(&suite("bookworm", ruby("3.1")));
     mirror.publish_security(&Suite::new("bookworm-security"));

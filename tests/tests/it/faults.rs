@@ -16,6 +16,7 @@ use testkit::elf::Elf;
 use testkit::tar::Member;
 use testkit::web::Reply;
 
+use crate::build::two_distros;
 use crate::mirror::{Mirror, NEXT_DAY, good_files, libyaml, package, place, ruby, suite, with};
 use crate::program::Outcome;
 use crate::project::{Project, files_below};
@@ -350,6 +351,25 @@ fn a_rule_that_drops_what_something_needs() {
 }
 
 #[test]
+fn when_one_image_fails_none_of_the_run_gets_a_name_and_older_ones_keep_theirs() {
+    let mirror = two_distros();
+    let project = Project::with_matrix(&mirror, &[("3.3", "trixie"), ("3.1", "bookworm")]);
+    let packages = with(ruby("3.1"), package("libyaml-0-2", "0.2.5-1"));
+    mirror.publish(&suite("bookworm", packages));
+    refused(&project, &["build-all", "--no-check"]);
+
+    project.run(&["build", "*-trixie", "--no-check"]).good();
+    let images = project.images();
+    let outcome = project.run(&["build-all", "--no-check"]);
+    assert_one_error(&outcome);
+    assert_eq!(project.images(), images);
+    mirror.publish(&suite("bookworm", ruby("3.1")).date(NEXT_DAY));
+    project.run(&["update"]).good();
+    project.build();
+    assert_eq!(project.images().len(), 6);
+}
+
+#[test]
 fn a_damaged_cache_or_layout_is_made_good() {
     let mirror = Mirror::start();
     let project = Project::new(&mirror);
@@ -361,6 +381,9 @@ fn a_damaged_cache_or_layout_is_made_good() {
         for file in files {
             // A file that an earlier repair took away is no more.
             let Ok(bytes) = fs::read(&file) else { continue };
+            if bytes.is_empty() {
+                continue;
+            }
             fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
             fs::write(&file, &bytes[..bytes.len() / 2]).unwrap();
             if folder == project.cache {

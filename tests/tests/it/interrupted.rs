@@ -3,6 +3,7 @@
 //! The moments are not a matter of time: a run is killed once it has asked the mirror for so many files, or once there
 //! are so many files in its folders.
 
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Stdio};
 use std::thread;
@@ -20,16 +21,18 @@ fn killed_after_any_request() {
     let wanted = Project::undisturbed(&undisturbed);
     let requests = undisturbed.server.requests().len();
     assert!(requests > 5, "{requests}");
+    let mut killed = 0;
     for count in 1..=requests {
         let mirror = Mirror::start();
         let project = Project::new(&mirror);
         let mut run = start(&project);
         mirror.server.wait_for_requests(count);
-        kill(&mut run);
+        killed += usize::from(kill(&mut run));
         project.build();
         assert_eq!(project.images(), wanted, "killed after request {count}");
         project.assert_whole();
     }
+    assert!(killed > requests / 2, "{killed} of {requests} were killed in time");
 }
 
 #[test]
@@ -40,17 +43,19 @@ fn killed_after_any_file() {
     undisturbed.build();
     let after = count(undisturbed.folder());
     assert!(after > before + 20, "{before}, then {after}");
+    let mut killed = 0;
     for moment in (before + 1..=after).step_by(3) {
         let project = Project::new(&mirror);
         let mut run = start(&project);
         while count(project.folder()) < moment && run.try_wait().expect("it can be waited for").is_none() {
             thread::yield_now();
         }
-        kill(&mut run);
+        killed += usize::from(kill(&mut run));
         project.build();
         assert_eq!(project.images(), undisturbed.images(), "killed with {moment} files");
         project.assert_whole();
     }
+    assert!(killed > 3, "{killed} were killed in time");
 }
 
 #[test]
@@ -92,10 +97,10 @@ fn start(project: &Project) -> Child {
     project.command(&BUILD).stderr(Stdio::piped()).spawn().expect("the program starts")
 }
 
-/// Without a chance to clean up; no matter if it has ended.
-fn kill(run: &mut Child) {
-    run.kill().expect("it was not waited for");
-    run.wait().expect("it ends");
+/// Without a chance to clean up. Whether it had not ended yet.
+fn kill(run: &mut Child) -> bool {
+    run.kill().expect("it may be killed");
+    run.wait().expect("it ends").signal().is_some()
 }
 
 /// How many files there are below a folder that another process is changing.
