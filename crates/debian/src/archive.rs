@@ -147,7 +147,7 @@ impl ArchiveFault {
                 "use another mirror; if the archive has keys of its own, name them as `keyring` of the distro in \
                  matrix.toml"
             }
-            Self::Refused { source, .. } => return source.hint(),
+            Self::Refused { source, .. } => source.hint(),
             Self::NoIndex { .. } => "look at the components and architectures of the suite",
             Self::Unpack { source, .. } => return source.store_error().and_then(StoreError::hint),
             Self::Release { .. } | Self::OtherIndex { .. } | Self::Index { .. } => "use another mirror",

@@ -33,24 +33,24 @@ struct Field<'a> {
 
 /// Fields that belong together, in the order of the text.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Paragraph<'a> {
+pub(crate) struct Paragraph<'a> {
     fields: Vec<Field<'a>>,
 }
 
 impl<'a> Paragraph<'a> {
     /// The value of a field, whose name may be written in any case; white space around the value is gone.
-    pub fn get(&self, name: &str) -> Option<&'a str> {
+    pub(crate) fn get(&self, name: &str) -> Option<&'a str> {
         self.fields.iter().find(|field| field.name.eq_ignore_ascii_case(name)).map(|field| field.value)
     }
 
     /// The lines of a field's value without the white space around them, comments and empty lines left out.
-    pub fn lines(&self, name: &str) -> impl Iterator<Item = &'a str> {
+    pub(crate) fn lines(&self, name: &str) -> impl Iterator<Item = &'a str> {
         let lines = self.get(name).unwrap_or_default().lines();
         lines.filter(|line| !line.starts_with('#')).map(str::trim).filter(|line| !line.is_empty())
     }
 
     /// The words of a field's value, over all of its lines.
-    pub fn words(&self, name: &str) -> impl Iterator<Item = &'a str> {
+    pub(crate) fn words(&self, name: &str) -> impl Iterator<Item = &'a str> {
         self.lines(name).flat_map(str::split_ascii_whitespace)
     }
 }
@@ -59,7 +59,7 @@ impl<'a> Paragraph<'a> {
 ///
 /// # Errors
 /// When a line has no place in a paragraph, or a paragraph has a field twice.
-pub fn paragraphs(text: &str) -> Result<Vec<Paragraph<'_>>, ControlError> {
+pub(crate) fn paragraphs(text: &str) -> Result<Vec<Paragraph<'_>>, ControlError> {
     let mut paragraphs = Vec::new();
     let mut open = Paragraph::default();
     let mut offset = 0;
@@ -106,7 +106,7 @@ pub fn paragraphs(text: &str) -> Result<Vec<Paragraph<'_>>, ControlError> {
 ///
 /// # Errors
 /// As [`paragraphs`], and when there is not exactly one.
-pub fn paragraph(text: &str) -> Result<Paragraph<'_>, ControlError> {
+pub(crate) fn paragraph(text: &str) -> Result<Paragraph<'_>, ControlError> {
     let mut paragraphs = paragraphs(text)?;
     match (paragraphs.len(), paragraphs.pop()) {
         (1, Some(paragraph)) => Ok(paragraph),

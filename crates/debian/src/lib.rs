@@ -1,8 +1,8 @@
 //! A signed Debian archive: indexes, dependency choice, packages.
 //!
-//! An [`Archive`] reads a [`Suite`] from a [`mirror`]: its [`release`] file, whose signature [`openpgp`] verifies,
-//! and the [`packages`] that it names. Suites join into a [`Universe`], of which [`resolve()`] chooses. A chosen
-//! package is fetched by its [`PackageRecord`] and opened by [`deb`].
+//! An [`Archive`] reads a [`Suite`] from a [`mirror`]: its release file, whose signature [`openpgp`] verifies, and the
+//! indexes that it names. Suites join into a [`Universe`], of which [`resolve()`] chooses. A chosen package is fetched by
+//! its [`PackageRecord`] and opened by [`deb`].
 //!
 //! Every parser takes bytes or text and is total: whatever it is given, it answers or refuses.
 
@@ -12,18 +12,20 @@ pub mod control;
 pub mod deb;
 pub mod mirror;
 pub mod openpgp;
-pub mod packages;
+mod packages;
 #[cfg(test)]
 mod reference;
 pub mod relation;
-pub mod release;
-pub mod resolve;
+mod release;
+mod resolve;
 mod suite;
 mod universe;
-pub mod version;
+mod version;
 
 pub use archive::{Archive, ArchiveError, ArchiveFault};
 pub use compression::UnpackError;
-pub use resolve::{ResolveError, resolve};
+pub use packages::{FieldError, IndexError};
+pub use release::{Refusal, ReleaseError};
+pub use resolve::{ResolveError, Shortfall, resolve};
 pub use suite::{ArchiveName, Suite};
 pub use universe::{PackageRecord, SuiteIndex, Universe};

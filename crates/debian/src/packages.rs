@@ -81,7 +81,7 @@ struct Provided {
 
 /// The packages of one index.
 #[derive(Debug)]
-pub struct Index {
+pub(crate) struct Index {
     text: Content,
     /// Sorted by name; those of one name in the order of the text.
     entries: Vec<Entry>,
@@ -94,7 +94,7 @@ impl Index {
     ///
     /// # Errors
     /// When it is no text, or a paragraph is not that of a package.
-    pub fn parse(text: Content) -> Result<Self, IndexError> {
+    pub(crate) fn parse(text: Content) -> Result<Self, IndexError> {
         u32::try_from(text.len()).map_err(|_| IndexError::TooLarge)?;
         std::str::from_utf8(&text).map_err(|_| IndexError::NotText)?;
         let mut scan = Scan::new(&text);
@@ -116,12 +116,13 @@ impl Index {
     }
 
     /// Every package, by name.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = Package<'_>> {
+    #[cfg(test)]
+    pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = Package<'_>> {
         self.entries.iter().map(|entry| self.package(entry))
     }
 
     /// The packages of that name: of several versions, if the suite has several.
-    pub fn named(&self, name: &str) -> impl Iterator<Item = Package<'_>> {
+    pub(crate) fn named(&self, name: &str) -> impl Iterator<Item = Package<'_>> {
         let start = self.entries.partition_point(|entry| slice(&self.text, entry.name) < name.as_bytes());
         let rest = self.entries[start..].iter();
         rest.take_while(move |entry| slice(&self.text, entry.name) == name.as_bytes())
@@ -129,7 +130,7 @@ impl Index {
     }
 
     /// The packages that provide that name.
-    pub fn providing(&self, name: &str) -> impl Iterator<Item = Package<'_>> {
+    pub(crate) fn providing(&self, name: &str) -> impl Iterator<Item = Package<'_>> {
         let start =
             self.provided.partition_point(|provided| slice(&self.text, provided.name) < name.as_bytes());
         let rest = self.provided[start..].iter();
@@ -239,20 +240,20 @@ fn span(range: Range<usize>) -> Span {
 
 /// A package of an index.
 #[derive(Debug, Clone, Copy)]
-pub struct Package<'a> {
+pub(crate) struct Package<'a> {
     name: &'a str,
     paragraph: &'a str,
 }
 
 impl<'a> Package<'a> {
     /// Its name.
-    pub const fn name(self) -> &'a str {
+    pub(crate) const fn name(self) -> &'a str {
         self.name
     }
 
     /// The value of a field, with its continuation lines. The name is compared letter by letter, as archives write
     /// it.
-    pub fn field(self, name: &str) -> Option<&'a str> {
+    pub(crate) fn field(self, name: &str) -> Option<&'a str> {
         let mut rest = self.paragraph;
         while !rest.is_empty() {
             let end = field_end(rest.as_bytes());
@@ -273,7 +274,7 @@ impl<'a> Package<'a> {
     ///
     /// # Errors
     /// When it has none.
-    pub fn version(self) -> Result<Version<'a>, FieldError> {
+    pub(crate) fn version(self) -> Result<Version<'a>, FieldError> {
         self.needed("Version").map(Version::new)
     }
 
@@ -281,7 +282,7 @@ impl<'a> Package<'a> {
     ///
     /// # Errors
     /// When it has none.
-    pub fn architecture(self) -> Result<&'a str, FieldError> {
+    pub(crate) fn architecture(self) -> Result<&'a str, FieldError> {
         self.needed("Architecture")
     }
 
@@ -289,7 +290,7 @@ impl<'a> Package<'a> {
     ///
     /// # Errors
     /// When one of them cannot be read.
-    pub fn needs(self) -> Result<Vec<Relation<'a>>, FieldError> {
+    pub(crate) fn needs(self) -> Result<Vec<Relation<'a>>, FieldError> {
         let mut needs = Vec::new();
         for field in ["Pre-Depends", "Depends"] {
             let relations = Relation::parse_all(self.field(field).unwrap_or_default());
@@ -302,13 +303,13 @@ impl<'a> Package<'a> {
     ///
     /// # Errors
     /// When they cannot be read.
-    pub fn provisions(self) -> Result<Vec<Provision<'a>>, FieldError> {
+    pub(crate) fn provisions(self) -> Result<Vec<Provision<'a>>, FieldError> {
         Provision::parse_all(self.field("Provides").unwrap_or_default())
             .map_err(|source| FieldError::Relation { field: "Provides", source })
     }
 
     /// Whether a package of any architecture may use it (`Multi-Arch: allowed`).
-    pub fn allows_any_architecture(self) -> bool {
+    pub(crate) fn allows_any_architecture(self) -> bool {
         self.field("Multi-Arch") == Some("allowed")
     }
 
@@ -316,7 +317,7 @@ impl<'a> Package<'a> {
     ///
     /// # Errors
     /// When one of the three is missing or malformed.
-    pub fn file(self) -> Result<(&'a str, u64, Digest), FieldError> {
+    pub(crate) fn file(self) -> Result<(&'a str, u64, Digest), FieldError> {
         let filename = self.needed("Filename")?;
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/.+-_~:".contains(&byte);
         let is_inside = filename.split('/').all(|component| !matches!(component, "" | "." | ".."));

@@ -1,6 +1,6 @@
 //! Relations between packages: the grammar of `Depends` and `Provides` (Debian policy, chapter 7).
 //!
-//! A [`Relation`] is a need: met by any one of its alternatives. A [`Provision`] is a name that a package stands for.
+//! A [`Relation`] is a need: met by any one of its alternatives. A provision is a name that a package stands for.
 //! Restrictions to architectures and build profiles, which only source packages have, are refused.
 
 use std::cmp::Ordering;
@@ -17,32 +17,32 @@ pub struct RelationError(String);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Relation<'a> {
     /// The packages, the preferred one first; there is at least one.
-    pub alternatives: Vec<Alternative<'a>>,
+    pub(crate) alternatives: Vec<Alternative<'a>>,
 }
 
 /// One way to meet a need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Alternative<'a> {
+pub(crate) struct Alternative<'a> {
     /// The name of a package, or one that packages provide.
-    pub package: &'a str,
+    pub(crate) package: &'a str,
     /// What follows the name after a colon: `any`, or an architecture.
-    pub qualifier: Option<&'a str>,
+    pub(crate) qualifier: Option<&'a str>,
     /// Which versions will do; all, if there is none.
-    pub version: Option<(Operator, Version<'a>)>,
+    pub(crate) version: Option<(Operator, Version<'a>)>,
 }
 
 /// A name that a package provides, and the version of it that it stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Provision<'a> {
+pub(crate) struct Provision<'a> {
     /// The name.
-    pub package: &'a str,
+    pub(crate) package: &'a str,
     /// Its version. Without one, only needs without a version are met.
-    pub version: Option<Version<'a>>,
+    pub(crate) version: Option<Version<'a>>,
 }
 
 /// How a version has to compare with the one that is named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Operator {
+pub(crate) enum Operator {
     /// `<<`
     Earlier,
     /// `<=`
@@ -90,7 +90,7 @@ impl<'a> Relation<'a> {
     ///
     /// # Errors
     /// When one of them cannot be read.
-    pub fn parse_all(text: &'a str) -> Result<Vec<Self>, RelationError> {
+    pub(crate) fn parse_all(text: &'a str) -> Result<Vec<Self>, RelationError> {
         elements(text).map(Self::parse).collect()
     }
 }
@@ -115,13 +115,13 @@ impl<'a> Alternative<'a> {
     }
 
     /// Whether a package of that version meets it, names aside.
-    pub fn accepts(&self, version: Version<'_>) -> bool {
+    pub(crate) fn accepts(&self, version: Version<'_>) -> bool {
         self.version.is_none_or(|(operator, wanted)| operator.accepts(version.cmp(&wanted)))
     }
 
     /// Whether that provision meets it, names aside. One without a version meets no need that has one (policy,
     /// section 7.5).
-    pub fn accepts_provision(&self, version: Option<Version<'_>>) -> bool {
+    pub(crate) fn accepts_provision(&self, version: Option<Version<'_>>) -> bool {
         match version {
             Some(version) => self.accepts(version),
             None => self.version.is_none(),
@@ -134,7 +134,7 @@ impl<'a> Provision<'a> {
     ///
     /// # Errors
     /// When a provision has another form than `name` or `name (= version)`.
-    pub fn parse_all(text: &'a str) -> Result<Vec<Self>, RelationError> {
+    pub(crate) fn parse_all(text: &'a str) -> Result<Vec<Self>, RelationError> {
         elements(text)
             .map(|text| match Alternative::parse(text)? {
                 Alternative { package, version: None, .. } => Ok(Self { package, version: None }),

@@ -60,44 +60,41 @@ pub enum Refusal {
 
 impl Refusal {
     /// The next step for the person who reads it.
-    pub fn hint(&self) -> Option<String> {
-        Some(match self {
-            Self::OtherSuite(_) => {
-                "the mirror serves another suite under this name: use another mirror".into()
-            }
+    pub(crate) const fn hint(&self) -> &'static str {
+        match self {
+            Self::OtherSuite(_) => "the mirror serves another suite under this name: use another mirror",
             Self::Expired(_) => {
                 "the mirror is behind, or the clock is wrong: use another mirror; if nobody updates the \
                 suite any more, mark its distro as archived in matrix.toml"
-                    .into()
             }
-            Self::FromFuture(_) => "set the clock of this machine".into(),
-            Self::Replayed { .. } => "the mirror is behind: wait for it, or use another one".into(),
-        })
+            Self::FromFuture(_) => "set the clock of this machine",
+            Self::Replayed { .. } => "the mirror is behind: wait for it, or use another one",
+        }
     }
 }
 
 /// A file of a suite: its size and its digest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct IndexFile {
+pub(crate) struct IndexFile {
     /// Bytes.
-    pub size: u64,
+    pub(crate) size: u64,
     /// Their digest.
-    pub digest: Digest,
+    pub(crate) digest: Digest,
 }
 
 /// What a suite consists of.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Release {
+pub(crate) struct Release {
     /// The name that stays, as `trixie`; or the other one, where there is no such name.
     codename: String,
     /// The name that moves on to the next release, as `stable`.
     suite: Option<String>,
     /// When it was made.
-    pub date: Timestamp,
+    pub(crate) date: Timestamp,
     /// When it stops being valid, if it does.
-    pub valid_until: Option<Timestamp>,
+    pub(crate) valid_until: Option<Timestamp>,
     /// Whether its files can be had under their digests.
-    pub by_hash: bool,
+    pub(crate) by_hash: bool,
     files: BTreeMap<String, IndexFile>,
 }
 
@@ -106,7 +103,7 @@ impl Release {
     ///
     /// # Errors
     /// When a field is missing or malformed.
-    pub fn parse(text: &str) -> Result<Self, ReleaseError> {
+    pub(crate) fn parse(text: &str) -> Result<Self, ReleaseError> {
         let fields = control::paragraph(text)?;
         let needed = |name| fields.get(name).ok_or(ReleaseError::Missing(name));
         let suite = fields.get("Suite");
@@ -137,7 +134,7 @@ impl Release {
     ///
     /// # Errors
     /// When it is of another suite, its time is over or not yet come, or it is older than one seen before.
-    pub fn check(&self, suite: &Suite, now: Timestamp) -> Result<(), Refusal> {
+    pub(crate) fn check(&self, suite: &Suite, now: Timestamp) -> Result<(), Refusal> {
         if self.codename != suite.name && self.suite.as_ref() != Some(&suite.name) {
             return Err(Refusal::OtherSuite(self.codename.clone()));
         }
@@ -154,7 +151,7 @@ impl Release {
     }
 
     /// The file of that name, as `main/binary-amd64/Packages.xz`.
-    pub fn file(&self, name: &str) -> Option<IndexFile> {
+    pub(crate) fn file(&self, name: &str) -> Option<IndexFile> {
         self.files.get(name).copied()
     }
 }

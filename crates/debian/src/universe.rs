@@ -21,7 +21,7 @@ pub struct SuiteIndex {
     /// The digest of that file, with its signature.
     pub release: Digest,
     /// The packages of each component, in the order of `suite.components`.
-    pub components: Vec<Index>,
+    pub(crate) components: Vec<Index>,
 }
 
 /// The packages of one architecture, over several suites.

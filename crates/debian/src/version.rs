@@ -7,16 +7,16 @@ use std::fmt;
 
 /// A version, as written. Two that are written differently may be equal: `1.0` and `1.00` are.
 #[derive(Debug, Clone, Copy)]
-pub struct Version<'a>(&'a str);
+pub(crate) struct Version<'a>(&'a str);
 
 impl<'a> Version<'a> {
     /// Takes a version as it is written.
-    pub const fn new(text: &'a str) -> Self {
+    pub(crate) const fn new(text: &'a str) -> Self {
         Self(text)
     }
 
     /// The version as it is written.
-    pub const fn as_str(self) -> &'a str {
+    pub(crate) const fn as_str(self) -> &'a str {
         self.0
     }
 

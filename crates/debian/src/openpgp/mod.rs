@@ -1,9 +1,9 @@
 //! OpenPGP, as much as it takes to verify the `InRelease` of an archive against keys that are kept (RFC 9580).
 //!
-//! A [`Keyring`] holds certificates; [`Keyring::verify`] gives the text of a cleartext message if one of them signed
-//! it. Policy: SHA-2 alone; the signing key neither expired nor revoked now, meant for signing, and a subkey tied to
-//! its primary key in both directions; nothing from the future. One good signature is enough. Versions and algorithms
-//! are those that Debian's archives use: version 4, RSA and Ed25519.
+//! A [`Keyring`] holds certificates, and gives the text of a cleartext message if one of them signed it. Policy: SHA-2
+//! alone; the signing key neither expired nor revoked now, meant for signing, and a subkey tied to its primary key in
+//! both directions; nothing from the future. One good signature is enough. Versions and algorithms are those that
+//! Debian's archives use: version 4, RSA and Ed25519.
 
 mod armor;
 mod key;
@@ -105,11 +105,11 @@ impl fmt::Display for Reasons<'_> {
 
 /// A text with a good signature.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SignedText(String);
+pub(crate) struct SignedText(String);
 
 impl SignedText {
     /// The text, exactly as signed: lines end in a line feed, without white space before it.
-    pub fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         &self.0
     }
 }
@@ -169,7 +169,7 @@ impl Keyring {
     ///
     /// # Errors
     /// When the message is no single signed text, or none of its signatures is good.
-    pub fn verify(&self, message: &[u8], now: Timestamp) -> Result<SignedText, SignatureError> {
+    pub(crate) fn verify(&self, message: &[u8], now: Timestamp) -> Result<SignedText, SignatureError> {
         let armor::Cleartext { text, signature } = armor::cleartext(message)?;
         let now = now.as_second();
         let mut faults = Vec::new();
