@@ -437,7 +437,7 @@ fn on_a_small_disk(project: &Project, folder: &str, kibibytes: u32) -> Option<[S
         for run in first second; do
             "$@" 2>"$OUT/$run.errors"; echo $? >"$OUT/$run.status"
             cat dist/oci/index.json >"$OUT/$run.index"
-            mount -o remount,size=64m "$PLACE"
+            mount -o remount,size=64m small "$PLACE" || exit
         done"#;
     let mut command = project.command_through(
         &["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script, "sh"],
