@@ -7,6 +7,7 @@ use debian::{ArchiveError, ResolveError};
 use crate::assemble::AssembleError;
 use crate::packages::PackageError;
 use crate::project::ProjectError;
+use crate::replace::ReplaceError;
 use crate::stack::TreeError;
 use crate::verify::FindingsError;
 
@@ -99,9 +100,15 @@ pub enum BuildError {
         /// Why.
         source: AssembleError,
     },
-    /// A record cannot be kept.
-    #[error("cannot keep a record")]
-    Keep(#[from] io::Error),
+    /// A record cannot be kept in the cache.
+    #[error("cannot keep a record in the cache")]
+    Keep(#[source] io::Error),
+    /// A file of the project cannot be written.
+    #[error(transparent)]
+    Replace(#[from] ReplaceError),
+    /// The run record cannot be read.
+    #[error("cannot read the run record")]
+    RecordFile(#[source] io::Error),
     /// A layer cannot be unpacked to be run.
     #[error("cannot unpack a layer of {image}")]
     Unpack {
@@ -172,6 +179,8 @@ impl BuildError {
             | Self::Tree { .. }
             | Self::Assemble { .. }
             | Self::Keep(_)
+            | Self::Replace(_)
+            | Self::RecordFile(_)
             | Self::Layer { .. }
             | Self::Suite(_)
             | Self::Gems { .. }

@@ -19,7 +19,7 @@ mod made;
 mod mirrors;
 mod packages;
 mod recording;
-mod replace;
+pub mod replace;
 mod resolving;
 mod stack;
 mod status;

@@ -26,7 +26,8 @@ impl Builder {
         checks: Option<Vec<Vec<CheckRecord>>>,
     ) -> Result<RunRecord, BuildError> {
         let _lock = self.store.lock("run-record")?;
-        let before = self.last_record()?.map(|record| record.images).unwrap_or_default();
+        // One that cannot be read is of another version or damaged: what this run made is recorded all the same.
+        let before = self.last_record().ok().flatten().map(|record| record.images).unwrap_or_default();
         let mut images: BTreeMap<String, ImageRecord> =
             before.into_iter().map(|image| (image.name.clone(), image)).collect();
         let new = with_checks(built, checks, &images);
@@ -52,7 +53,7 @@ impl Builder {
         match fs::read_to_string(self.options.dist.join(RECORD)) {
             Ok(text) => Ok(Some(RunRecord::parse(&text)?)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error.into()),
+            Err(error) => Err(BuildError::RecordFile(error)),
         }
     }
 

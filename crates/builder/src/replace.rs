@@ -1,9 +1,17 @@
-//! Files of a project that are written whole or not at all: the lock and the run record.
+//! Files of a project that are written whole or not at all: the lock, the run record, the README.
 
 use std::fs::Permissions;
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+/// A file that cannot be written.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write {}", path.display())]
+pub struct ReplaceError {
+    path: PathBuf,
+    source: io::Error,
+}
 
 /// Every file may be read by everybody, as far as the umask allows.
 const MODE: u32 = 0o666;
@@ -12,7 +20,11 @@ const MODE: u32 = 0o666;
 ///
 /// # Errors
 /// When it cannot be written; what was there stays.
-pub(crate) fn replace(path: &Path, text: &str) -> io::Result<()> {
+pub fn replace(path: &Path, text: &str) -> Result<(), ReplaceError> {
+    write(path, text).map_err(|source| ReplaceError { path: path.to_owned(), source })
+}
+
+fn write(path: &Path, text: &str) -> io::Result<()> {
     let folder = path.parent().expect("a file of a project has a folder");
     let mut passing =
         tempfile::Builder::new().permissions(Permissions::from_mode(MODE)).tempfile_in(folder)?;

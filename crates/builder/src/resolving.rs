@@ -36,6 +36,7 @@ impl Builder {
         }
         let wishes = wishes.into_iter().filter(|(base, _)| missing.contains(base)).collect();
         let (lock, change) = self.resolved(&lock, &wishes, observer)?;
+        self.check_rubies(&lock, &all)?;
         self.write_lock(&lock)?;
         observer.observe(&Event::Relocked(&change));
         Ok(lock)
@@ -49,10 +50,16 @@ impl Builder {
         let lock = self.project.lock.clone().unwrap_or_default();
         let targets = self.plan(&Selection::default()).expect("no pattern, so none that matches nothing");
         let (lock, change) = self.resolved(&lock, &locking::wishes(&targets, self.spec()), observer)?;
+        self.check_rubies(&lock, &targets)?;
         if !dry_run {
             self.write_lock(&lock)?;
         }
         Ok(change)
+    }
+
+    /// Whether every distro has the Ruby that its rows say.
+    fn check_rubies(&self, lock: &Lock, targets: &[Target]) -> Result<(), BuildError> {
+        targets.iter().try_for_each(|target| self.ruby(lock, target).map(drop))
     }
 
     fn resolved(

@@ -202,6 +202,12 @@ impl Fault {
                 "is the network up, and is a proxy needed? What was downloaded so far is kept: run it again"
             }
             Self::Status { status: 407, .. } => "the proxy wants a user and a password in its address",
+            Self::Status { status: 401 | 403, .. } => {
+                "the server does not let this machine in: try another mirror"
+            }
+            Self::Status { status: 429 | 500.., .. } => {
+                "the server is in trouble: run it again later, or try another mirror"
+            }
             Self::WrongSize { .. } | Self::TooLong { .. } | Self::WrongDigest { .. } => {
                 "the server, or something in between, changes files: try another mirror"
             }

@@ -106,15 +106,15 @@ fn list_names_images_before_and_after_they_are_locked() {
     insta::assert_snapshot!(project.run(&["list"]), @"
     status 0
     -- output
-     IMAGE            RUBY  DISTRO  ARCHITECTURE  ALSO
-     tiny:3.3-trixie  3.3   trixie  amd64         tiny:3.3
+     IMAGE            RUBY  DISTRO  ARCHITECTURE  MANIFEST   ALSO
+     tiny:3.3-trixie  3.3   trixie  amd64         not built  tiny:3.3
     ");
     project.build();
     insta::assert_snapshot!(project.run(&["list"]), @"
     status 0
     -- output
-     IMAGE            RUBY   DISTRO  ARCHITECTURE  ALSO
-     tiny:3.3-trixie  3.3.8  trixie  amd64         tiny:3.3.8-trixie tiny:3.3
+     IMAGE            RUBY   DISTRO  ARCHITECTURE  MANIFEST             ALSO
+     tiny:3.3-trixie  3.3.8  trixie  amd64         sha256:e42290688970  tiny:3.3.8-trixie tiny:3.3
     ");
     insta::assert_snapshot!(project.run(&["list", "--json"]), @r#"
     status 0
@@ -129,7 +129,8 @@ fn list_names_images_before_and_after_they_are_locked() {
         ],
         "ruby": "3.3.8",
         "distro": "trixie",
-        "architecture": "amd64"
+        "architecture": "amd64",
+        "manifest": "sha256:[digest]"
       }
     ]
     "#);
@@ -294,7 +295,6 @@ fn a_mistake_in_the_project_has_its_place_and_the_nearest_word() {
     status 2
     -- errors
     resolving the packages of trixie
-    locked trixie amd64: 7 packages
     error: tiny:3.2-trixie is for Ruby 3.2, which package ruby of its distro does not bring
     hint: write the Ruby that the distro has into matrix.toml
     ");

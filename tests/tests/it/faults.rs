@@ -108,6 +108,7 @@ fn a_server_that_answers_badly() {
     fetching 7 packages, 0.0 MB
     error: cannot fetch package tzdata 2026b
       because: cannot download [mirror]/debian/pool/main/tzdata_2026b_amd64.deb: the server answered with status 500 (4 attempts)
+    hint: the server is in trouble: run it again later, or try another mirror
     ");
     insta::assert_snapshot!(missing_release, @"
     status 2

@@ -1,6 +1,9 @@
 //! `list`: the images of the matrix.
 
+use std::collections::BTreeMap;
+
 use builder::plan::Selection;
+use schema::Digest;
 use serde::Serialize;
 
 use super::session::{self, Settings};
@@ -15,12 +18,19 @@ struct Listed {
     ruby: String,
     distro: String,
     architecture: String,
+    /// The digest of its manifest, once it is built.
+    manifest: Option<Digest>,
 }
 
 /// Lists them, as lines or as JSON.
 pub(crate) fn list(flags: &ListFlags, printer: &Printer) -> anyhow::Result<Ending> {
     let builder = session::builder(Settings::default())?;
     let targets = builder.plan(&Selection::default())?;
+    let built = match builder.layout() {
+        Ok(layout) => layout.references()?,
+        // Nothing was built here yet.
+        Err(_) => BTreeMap::new(),
+    };
     let listed: Vec<Listed> = targets
         .iter()
         .map(|target| {
@@ -33,6 +43,7 @@ pub(crate) fn list(flags: &ListFlags, printer: &Printer) -> anyhow::Result<Endin
                 ruby,
                 distro: target.row.distro.clone(),
                 architecture: target.architecture.to_string(),
+                manifest: built.get(target.name.as_str()).map(|descriptor| descriptor.digest),
             }
         })
         .collect();
@@ -42,11 +53,19 @@ pub(crate) fn list(flags: &ListFlags, printer: &Printer) -> anyhow::Result<Endin
     }
     let mut table = comfy_table::Table::new();
     table.load_style(comfy_table::presets::NOTHING);
-    table.set_header(["IMAGE", "RUBY", "DISTRO", "ARCHITECTURE", "ALSO"]);
+    table.set_header(["IMAGE", "RUBY", "DISTRO", "ARCHITECTURE", "MANIFEST", "ALSO"]);
     for image in listed {
         let also = image.references[1..].join(" ");
-        table.add_row([image.name, image.ruby, image.distro, image.architecture, also]);
+        let manifest = image.manifest.map_or_else(|| "not built".to_owned(), shortened);
+        table.add_row([image.name, image.ruby, image.distro, image.architecture, manifest, also]);
     }
     printer.result(table);
     Ok(Ending::Good)
+}
+
+/// Enough of a digest to tell images apart by eye.
+fn shortened(digest: Digest) -> String {
+    let mut text = digest.to_string();
+    text.truncate("sha256:".len() + 12);
+    text
 }

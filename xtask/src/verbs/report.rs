@@ -34,7 +34,7 @@ pub(crate) fn report(flags: &ReportFlags, printer: &Printer) -> anyhow::Result<E
 pub(super) fn write(builder: &Builder, record: &RunRecord, printer: &Printer) -> anyhow::Result<()> {
     let (before, after) = pages(builder, record)?;
     if before != after {
-        fs::write(builder.project().root.join(README), after)?;
+        builder::replace::replace(&builder.project().root.join(README), &after)?;
         printer.line(format_args!("wrote the table of sizes in {README}"));
     }
     Ok(())
