@@ -234,6 +234,7 @@ fn a_lasting_fault_is_one_clear_error() {
         insta::assert_snapshot!(complaint(RELEASE, Reply::Status(500)), @"
         cannot read the suite trixie
           because: cannot download [first]/debian/dists/trixie/InRelease: the server answered with status 500
+        hint: the server is in trouble: run it again later, or try another mirror
         ");
         insta::assert_snapshot!(complaint(RELEASE, Reply::Truncated(100)), @"
         cannot read the suite trixie
@@ -421,6 +422,7 @@ fn what_is_wrong_with_every_mirror_is_said() {
         insta::assert_snapshot!(complaint(&down, &strange), @"
         cannot read the suite trixie
           because: no mirror is of use: cannot download [first]/debian/dists/trixie/InRelease: the server answered with status 502 (2 attempts); [second]/debian/dists/trixie/InRelease is not to be trusted: it is no signed text: it does not begin with a signed message
+        hint: the server is in trouble: run it again later, or try another mirror
         ");
         insta::assert_snapshot!(complaint(&expired, &altered), @"
         cannot read the suite trixie
