@@ -121,6 +121,9 @@ pub(crate) struct CheckFlags {
     /// Names or tags, or globs over them; every image by default
     #[arg(value_name = "IMAGE")]
     pub(crate) images: Vec<String>,
+    /// The images for this architecture instead of the matrix's
+    #[arg(long, value_name = "ARCHITECTURE")]
+    pub(crate) arch: Option<Architecture>,
     /// What runs the image
     #[arg(long, value_enum, default_value_t = EngineName::Sandbox)]
     pub(crate) engine: EngineName,
@@ -143,6 +146,9 @@ pub(crate) struct WhyFlags {
     /// An absolute path in the image
     #[arg(value_name = "PATH")]
     pub(crate) path: std::ffi::OsString,
+    /// The image for this architecture instead of the matrix's
+    #[arg(long, value_name = "ARCHITECTURE")]
+    pub(crate) arch: Option<Architecture>,
     #[command(flatten)]
     pub(crate) packages: PackageOptions,
 }
@@ -175,10 +181,10 @@ pub(crate) struct ExportFlags {
     /// The form
     #[arg(long, value_enum)]
     pub(crate) format: ExportFormat,
-    /// Where to
+    /// Where to: a new path, or `-` for an archive on standard output
     #[arg(long, value_name = "PATH")]
     pub(crate) output: PathBuf,
-    /// Replace what is there
+    /// Replace the file that is there; for a folder, one that is empty or an earlier export
     #[arg(long)]
     pub(crate) force: bool,
 }

@@ -24,7 +24,7 @@ pub(crate) fn exit_code(ending: anyhow::Result<Ending>, printer: &Printer) -> Ex
         Ok(Ending::Bad) => ExitCode::from(1),
         Ok(Ending::Status(status)) => ExitCode::from(status),
         Err(error) => {
-            printer.error(&describe(&error));
+            printer.error(describe(&error));
             ExitCode::from(2)
         }
     }

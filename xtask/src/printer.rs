@@ -1,10 +1,9 @@
 //! What people see: results on standard output, progress and errors on standard error. On a terminal progress is a bar
 //! for the download and a line for each image at work; elsewhere it is plain lines; with `--quiet` there is none.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is the one place that prints")]
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -34,19 +33,25 @@ impl Printer {
 
     /// A result, for people or programs.
     pub(crate) fn result(&self, text: impl Display) {
-        self.suspended(|| println!("{text}"));
+        self.suspended(|| {
+            // Whoever reads may have read enough.
+            let _ = writeln!(io::stdout(), "{text}");
+        });
     }
 
     /// Something on the way.
     pub(crate) fn line(&self, text: impl Display) {
         if !self.quiet {
-            self.suspended(|| eprintln!("{text}"));
+            self.error(text);
         }
     }
 
     /// Something that went wrong; said even when quiet.
-    pub(crate) fn error(&self, text: &str) {
-        self.suspended(|| eprintln!("{text}"));
+    pub(crate) fn error(&self, text: impl Display) {
+        self.suspended(|| {
+            // There is nobody left to tell.
+            let _ = writeln!(io::stderr(), "{text}");
+        });
     }
 
     /// Takes every bar away.

@@ -1,4 +1,4 @@
-//! From selected layers to an image in the layout: packed, described, verified on its own tree, and recorded.
+//! From selected layers to an image in the layout: packed, described and recorded.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -139,11 +139,13 @@ pub(crate) fn put(
         created_by: "distroless-ruby".to_owned(),
         comment: spec.name.clone(),
     });
+    let annotations = annotations(target, spec, ruby, created);
     let recipe = Recipe {
         architecture: target.architecture,
         created,
-        execution: execution(spec, ruby),
-        annotations: annotations(target, spec, ruby, created),
+        // Engines show labels, registries show annotations.
+        execution: Execution { labels: annotations.clone(), ..execution(spec, ruby) },
+        annotations,
     };
     let image = NewImage::new(recipe, layers.collect());
     writer.put_image(&image)?;

@@ -106,6 +106,8 @@ impl Builder {
         hasher.field(suite.digest().as_bytes());
         hasher.field(built.record.manifest.as_bytes());
         hasher.field(format!("{engine:?}").as_bytes());
+        // Owners are those of the image only where root unpacked it.
+        hasher.field(&[u8::from(is_root())]);
         for package in gems.values() {
             hasher.field(package.digest.as_bytes());
         }
@@ -161,7 +163,7 @@ impl Builder {
     /// # Errors
     /// When there is no such image, or no command, or the sandbox cannot start.
     pub fn run(&self, reference: &str, command: &[OsString]) -> Result<Ending, BuildError> {
-        let image = self.layout()?.resolve(reference)?;
+        let image = self.image(reference)?;
         let own: Vec<OsString> = image.config.config.cmd.iter().map(OsString::from).collect();
         let words = if command.is_empty() { &own } else { command };
         let Some((program, args)) = words.split_first() else {
@@ -170,6 +172,17 @@ impl Builder {
         self.sandbox(reference, &image)?
             .attach(program, args)
             .map_err(|source| BuildError::Engine { image: reference.to_owned(), source })
+    }
+
+    /// The image of the layout that has this name or tag.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn image(&self, name: &str) -> Result<Image, BuildError> {
+        let layout = self.layout()?;
+        let full = format!("{}:{name}", self.spec().name);
+        let reference = if layout.references()?.contains_key(full.as_str()) { &full } else { name };
+        Ok(layout.resolve(reference)?)
     }
 
     /// The layout that images are in.
@@ -188,11 +201,8 @@ impl Builder {
 
     /// The folders of an image's layers, lowest first; unpacked where they are not yet.
     fn unpacked(&self, name: &str, image: &Image) -> Result<Vec<PathBuf>, BuildError> {
-        let (kind, ownership) = if rustix::process::geteuid().is_root() {
-            (OWNED, Ownership::Preserve)
-        } else {
-            (PLAIN, Ownership::Ignore)
-        };
+        let (kind, ownership) =
+            if is_root() { (OWNED, Ownership::Preserve) } else { (PLAIN, Ownership::Ignore) };
         let unpack = |layer: &oci::ImageLayer| {
             self.store.derive_folder(kind, &layer.diff_id, |folder| {
                 let tar = image.layer_tar(layer)?;
@@ -207,6 +217,10 @@ impl Builder {
         };
         image.layers.iter().map(unpack).collect()
     }
+}
+
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
 }
 
 /// Why a layer is no tree.

@@ -7,6 +7,7 @@ use rootfs::{Entry, RootPath};
 
 use crate::layers::Selection;
 use crate::stack::Stack;
+use crate::status;
 
 /// What there is to say of a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,10 +32,12 @@ pub enum Verdict {
         /// From the path to a root.
         chain: Vec<Step>,
     },
-    /// It is: a record of a package that gave a file.
-    Record {
+    /// It is, beside what the closure has.
+    Added {
         /// The layer that it is in.
         layer: String,
+        /// What it is there for.
+        because: &'static str,
     },
     /// It would be, but a rule of `image.toml` leaves it out.
     Dropped {
@@ -52,7 +55,7 @@ pub enum Verdict {
 impl Verdict {
     /// Whether the path is in the image.
     pub fn is_kept(&self) -> bool {
-        matches!(self, Self::Kept { .. } | Self::Record { .. })
+        matches!(self, Self::Kept { .. } | Self::Added { .. })
     }
 }
 
@@ -93,9 +96,21 @@ fn verdict(selection: &Selection<'_>, path: &RootPath, packaged: bool) -> Verdic
         return Verdict::Dropped { rule: rule.name.clone(), why: rule.reason.clone() };
     }
     match layer {
-        Some(layer) => Verdict::Record { layer },
+        Some(layer) => Verdict::Added { layer, because: because(selection, path) },
         None if packaged => Verdict::NotNeeded,
         None => Verdict::Unknown,
+    }
+}
+
+/// Why something is in a layer that is not in the closure.
+fn because(selection: &Selection<'_>, path: &RootPath) -> &'static str {
+    let mut entries = selection.layers.iter().filter_map(|layer| layer.tree.get(path));
+    if entries.any(Entry::is_directory) {
+        "something in the image is below it"
+    } else if path.as_bytes().starts_with(status::FOLDER.as_bytes()) {
+        "it is the record of a package that gave a file"
+    } else {
+        "the loader finds a library by it"
     }
 }
 
@@ -114,12 +129,7 @@ impl fmt::Display for Explanation {
                 }
                 Ok(())
             }
-            Verdict::Record { layer } => {
-                write!(
-                    out,
-                    "{path} is in the layer `{layer}`: it is the record of a package that gave a file"
-                )
-            }
+            Verdict::Added { layer, because } => write!(out, "{path} is in the layer `{layer}`: {because}"),
             Verdict::Dropped { rule, why } => {
                 write!(out, "{path} is left out{from}\n  by the rule `{rule}`: {why}")
             }

@@ -53,8 +53,7 @@ pub(crate) fn select<'a>(stack: &Stack<'_>, spec: &'a ImageSpec) -> Selection<'a
         let added = grown.entries.keys().filter(|path| !closure.entries.contains_key(*path)).cloned();
         let mut tree = stack.tree.select(added);
         let whole = stack.tree.select(grown.entries.keys().cloned());
-        for (path, record) in status::records(contributors(stack, &grown).into_values(), &stack.tree, &whole)
-        {
+        for (path, record) in status::records(contributors(stack, &grown).into_values(), stack, &whole) {
             // Where an upper layer adds to what a package gave, its record there covers the lower one.
             if lower.get(&path) != Some(&record) {
                 tree.insert(path.clone(), made(record.clone()))
@@ -269,6 +268,7 @@ why = "there is a newer one"
                     ("./opt/app", b"#!/usr/bin/tool\n"),
                     ("./opt/man/app.1", b"manual"),
                     ("./usr/share/doc/app", b"->tool"),
+                    ("./etc/motd", b"not as it is in the image"),
                     ("./unused", b""),
                 ],
             ),

@@ -36,7 +36,7 @@ use schema::{Architecture, Digest};
 
 pub use error::BuildError;
 
-use crate::observer::Observer;
+use crate::observer::{Observer, Unobserved};
 use crate::plan::{PlanError, Selection, Target};
 use crate::project::Project;
 
@@ -49,8 +49,8 @@ pub struct Options {
     pub dist: PathBuf,
     /// The architecture of this machine.
     pub host: Architecture,
-    /// Whether the lock may not change.
-    pub locked: bool,
+    /// What may be done to the lock.
+    pub lock: LockUse,
     /// Whether to compress as hard as can be.
     pub release: bool,
     /// The mirror to use instead of the matrix's or the machine's.
@@ -63,6 +63,18 @@ pub struct Options {
     pub tool: Digest,
     /// How a sandbox starts.
     pub sandbox: sandbox::Program,
+}
+
+/// What may be done to the lock of a project.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LockUse {
+    /// It may not change.
+    Keep,
+    /// It changes where it has no answer.
+    #[default]
+    Complete,
+    /// It is going to be replaced as a whole, so one that cannot be read is as good as none.
+    Replace,
 }
 
 /// Builds the images of a project.
@@ -82,7 +94,7 @@ impl Builder {
     /// When the project is wrong, or the cache cannot be used.
     pub fn open(root: &Path, options: Options) -> Result<Self, BuildError> {
         Ok(Self {
-            project: Project::open(root)?,
+            project: Project::open(root, options.lock == LockUse::Replace)?,
             store: Store::open(&options.cache)?,
             client: Client::new(options.client.clone())?,
             options,
@@ -100,7 +112,8 @@ impl Builder {
     /// # Errors
     /// When it means none.
     pub fn plan(&self, selection: &Selection) -> Result<Vec<Target>, PlanError> {
-        plan::plan(&self.project.matrix, self.spec(), self.options.host, selection)
+        let Project { matrix, lock, .. } = &self.project;
+        plan::plan(matrix, self.spec(), lock.as_ref(), self.options.host, selection)
     }
 
     /// The full version of a target's Ruby, where the lock says it.
@@ -132,6 +145,8 @@ impl Builder {
         packages: &build::Locked<'_>,
         observer: &dyn Observer,
     ) -> Result<(), BuildError> {
+        // Nothing is fetched where nothing may be.
+        let observer = if self.options.client.offline { &Unobserved } else { observer };
         packages::fetch(&self.store, &self.client, &self.mirrors(lock)?, packages, observer)
             .map_err(BuildError::Package)
     }

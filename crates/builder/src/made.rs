@@ -56,7 +56,8 @@ pub enum MadeError {
     },
 }
 
-/// Puts a made file into a tree, in place of what a package may have there.
+/// Puts a made file into a tree, in place of what a package may have there, and gives its place. What is made from a
+/// package's files has their origin, so that the package stands for it; the rest has `origin`.
 ///
 /// # Errors
 /// When its place cannot be reached, or what it is made of is missing.
@@ -66,22 +67,25 @@ pub(crate) fn make(
     image: &ImageFolder,
     series: &str,
     origin: Origin,
-) -> Result<(), MadeError> {
+) -> Result<RootPath, MadeError> {
     let path = place(tree, &spec.path)?;
     let metadata = |default: u32| Metadata {
         uid: spec.owner,
         gid: spec.owner,
         ..Metadata::root(spec.mode.map_or(default, schema::image::Mode::bits))
     };
-    let file = |bytes: Vec<u8>| Entry::file(metadata(0o644), bytes, origin);
+    let file = |(bytes, origin): (Vec<u8>, Origin)| Entry::file(metadata(0o644), bytes, origin);
     let entry = match &spec.content {
-        FileContent::Copy(source) => file(image.file(source).to_vec()),
+        FileContent::Copy(source) => file((image.file(source).to_vec(), origin)),
         FileContent::Folder(_) => Entry::directory(metadata(0o755), origin),
         FileContent::Link(target) => Entry::symlink(target.replace("{series}", series), origin),
         FileContent::Generate(Generator::CaCertificates) => file(certificates(tree, &path)?),
         FileContent::Generate(Generator::OsRelease) => file(os_release(tree, &path)?),
     };
-    tree.insert(path.clone(), entry).map_err(|source| MadeError::Insert { path, source })
+    match tree.insert(path.clone(), entry) {
+        Ok(()) => Ok(path),
+        Err(source) => Err(MadeError::Insert { path, source }),
+    }
 }
 
 /// Where a path really is once the links to its folder are followed; a folder that is missing is not looked into.
@@ -100,27 +104,27 @@ fn place(tree: &Tree, written: &str) -> Result<RootPath, MadeError> {
 }
 
 /// Every certificate, by the order of their names, as `update-ca-certificates` joins them.
-fn certificates(tree: &Tree, path: &RootPath) -> Result<Vec<u8>, MadeError> {
+fn certificates(tree: &Tree, path: &RootPath) -> Result<(Vec<u8>, Origin), MadeError> {
     let folder = RootPath::parse(CERTIFICATES).expect("a constant path");
     let mut bundle = Vec::new();
+    let mut origin = None;
     for (certificate, entry) in tree.children(&folder) {
         if let (Kind::File(file), true) = (&entry.kind, certificate.name().ends_with(b".crt")) {
             bundle.extend_from_slice(&file.content);
+            origin = Some(entry.origin);
             if bundle.last().is_some_and(|byte| *byte != b'\n') {
                 bundle.push(b'\n');
             }
         }
     }
-    if bundle.is_empty() {
-        return Err(MadeError::SourceMissing { path: path.clone(), source_path: CERTIFICATES });
-    }
-    Ok(bundle)
+    let missing = || MadeError::SourceMissing { path: path.clone(), source_path: CERTIFICATES };
+    Ok((bundle, origin.ok_or_else(missing)?))
 }
 
 /// The distro's `os-release`, with the name that scanners know distroless images by.
-fn os_release(tree: &Tree, path: &RootPath) -> Result<Vec<u8>, MadeError> {
+fn os_release(tree: &Tree, path: &RootPath) -> Result<(Vec<u8>, Origin), MadeError> {
     let source = RootPath::parse(OS_RELEASE).expect("a constant path");
-    let Some(Kind::File(file)) = tree.get(&source).map(|entry| &entry.kind) else {
+    let Some(Entry { kind: Kind::File(file), origin, .. }) = tree.get(&source) else {
         return Err(MadeError::SourceMissing { path: path.clone(), source_path: OS_RELEASE });
     };
     let text = std::str::from_utf8(&file.content).map_err(|_| MadeError::SourceNotText {
@@ -129,5 +133,5 @@ fn os_release(tree: &Tree, path: &RootPath) -> Result<Vec<u8>, MadeError> {
     })?;
     let mut lines = vec!["PRETTY_NAME=\"Distroless\""];
     lines.extend(text.lines().filter(|line| !line.starts_with("PRETTY_NAME=")));
-    Ok((lines.join("\n") + "\n").into_bytes())
+    Ok(((lines.join("\n") + "\n").into_bytes(), *origin))
 }

@@ -10,6 +10,13 @@ pub trait Observer: Sync {
     fn observe(&self, event: &Event<'_>);
 }
 
+/// Watches nothing.
+pub(crate) struct Unobserved;
+
+impl Observer for Unobserved {
+    fn observe(&self, _: &Event<'_>) {}
+}
+
 /// Something that happens in a build.
 #[derive(Debug)]
 pub enum Event<'a> {

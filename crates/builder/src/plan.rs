@@ -64,13 +64,15 @@ impl PlanError {
     }
 }
 
-/// The targets of a matrix that a selection means, in the matrix's order, for a machine of architecture `host`.
+/// The targets of a matrix that a selection means, in the matrix's order, for a machine of architecture `host`. The lock
+/// knows the full versions that some of their names have.
 ///
 /// # Errors
 /// When a pattern matches nothing.
 pub fn plan(
     matrix: &Matrix,
     spec: &ImageSpec,
+    lock: Option<&Lock>,
     host: Architecture,
     selection: &Selection,
 ) -> Result<Vec<Target>, PlanError> {
@@ -85,7 +87,7 @@ pub fn plan(
             .map_err(|source| PlanError::Pattern { pattern: pattern.clone(), source })?
             .compile_matcher();
         let matching = all.iter().enumerate().filter(|(_, target)| {
-            target.known_by().iter().any(|reference| {
+            target.known_by(spec, lock).iter().any(|reference| {
                 let tag = reference.split_once(':').map_or(reference.as_str(), |(_, tag)| tag);
                 glob.is_match(reference) || glob.is_match(tag)
             })
@@ -173,8 +175,12 @@ impl Target {
         references
     }
 
-    fn known_by(&self) -> Vec<String> {
-        std::iter::once(self.name.clone()).chain(self.plain_tag()).collect()
+    /// Every reference that it may be asked for by.
+    fn known_by(&self, spec: &ImageSpec, lock: Option<&Lock>) -> Vec<String> {
+        match lock.and_then(|lock| self.locked_version(spec, lock)) {
+            Some(ruby) => self.references(&ruby),
+            None => std::iter::once(self.name.clone()).chain(self.plain_tag()).collect(),
+        }
     }
 
     fn plain_tag(&self) -> Option<String> {

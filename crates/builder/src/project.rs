@@ -71,15 +71,18 @@ impl ProjectError {
 }
 
 impl Project {
-    /// Reads the project in the folder `root`.
+    /// Reads the project in the folder `root`. A lock that is going to be replaced need not be readable.
     ///
     /// # Errors
     /// When a file of it is missing or wrong.
-    pub fn open(root: &Path) -> Result<Self, ProjectError> {
+    pub fn open(root: &Path, replaces_lock: bool) -> Result<Self, ProjectError> {
         let matrix = Matrix::parse(MATRIX, &fs::read_to_string(root.join(MATRIX))?)?;
         let image = ImageFolder::open(root, &matrix.image)?;
         let lock = match fs::read_to_string(root.join(LOCK)) {
-            Ok(text) => Some(Lock::parse(LOCK, &text)?),
+            Ok(text) => match Lock::parse(LOCK, &text) {
+                Err(_) if replaces_lock => None,
+                lock => Some(lock?),
+            },
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
             Err(error) => return Err(error.into()),
         };

@@ -6,14 +6,15 @@ use debian::openpgp::Keyring;
 use debian::relation::Relation;
 use debian::{Archive, ArchiveName, PackageRecord, Suite, SuiteIndex, Universe, resolve};
 use rayon::prelude::*;
+use schema::Architecture;
 use schema::lock::{Lock, LockedPackage, LockedSuite, PackageKey, SetKey};
 
 use crate::locking::{self, Base, LockChange, Resolution, Wish};
 use crate::observer::{Event, Observer};
-use crate::plan::{Selection, Target};
+use crate::plan::{self, Selection, Target};
 use crate::project::LOCK;
 use crate::replace::replace;
-use crate::{BuildError, Builder};
+use crate::{BuildError, Builder, LockUse};
 
 /// The part of an archive that the images are made of.
 const COMPONENT: &str = "main";
@@ -30,7 +31,7 @@ impl Builder {
         if missing.is_empty() {
             return Ok(lock);
         }
-        if self.options.locked {
+        if self.options.lock == LockUse::Keep {
             let bases: Vec<String> = missing.iter().map(|(distro, on)| format!("{distro} {on}")).collect();
             return Err(BuildError::LockedOut { bases: bases.join(", ") });
         }
@@ -42,13 +43,23 @@ impl Builder {
         Ok(lock)
     }
 
-    /// Resolves every distro anew. With `dry_run` the lock stays as it is.
+    /// Resolves every distro anew, for the architectures of the matrix and those that the lock has besides. With `dry_run`
+    /// the lock stays as it is.
     ///
     /// # Errors
     /// When a suite cannot be read, or does not have what is wanted.
     pub fn update(&mut self, dry_run: bool, observer: &dyn Observer) -> Result<LockChange, BuildError> {
         let lock = self.project.lock.clone().unwrap_or_default();
-        let targets = self.plan(&Selection::default()).expect("no pattern, so none that matches nothing");
+        let host = self.options.host;
+        let written = self.project.matrix.architectures.iter().map(|choice| choice.resolve(host));
+        let architectures: BTreeSet<Architecture> =
+            lock.sets.keys().map(|key| key.architecture).chain(written).collect();
+        let targets: Vec<Target> = architectures
+            .into_iter()
+            .flat_map(|architecture| {
+                plan::targets(&self.project.matrix, self.spec(), host, Some(architecture))
+            })
+            .collect();
         let (lock, change) = self.resolved(&lock, &locking::wishes(&targets, self.spec()), observer)?;
         self.check_rubies(&lock, &targets)?;
         if !dry_run {
@@ -95,11 +106,11 @@ impl Builder {
                 .map_err(|source| BuildError::Keyring { distro: distro.clone(), source })?,
             None => Keyring::debian(),
         };
-        let mirrors = self.mirrors(lock)?;
+        let mirrors = self.mirrors(lock)?.current();
         let archive = Archive {
             client: &self.client,
             store: &self.store,
-            mirrors: &mirrors.all,
+            mirrors: &mirrors,
             keyring: &keyring,
             now: self.now,
         };
@@ -149,7 +160,7 @@ impl Builder {
     }
 
     pub(crate) fn may_resolve(&self) -> bool {
-        !self.options.locked && !self.options.client.offline
+        self.options.lock != LockUse::Keep && !self.options.client.offline
     }
 }
 

@@ -1,5 +1,7 @@
 //! One tree out of many: merged /usr, the packages, and the made files of an image, with the provenance of each entry.
 
+use std::collections::BTreeSet;
+
 use rootfs::{Content, Entry, InsertError, Origin, RootPath, StackError, TarError, Tree};
 use rootfs::{Dialect, Layer, Limits};
 use schema::lock::PackageKey;
@@ -29,6 +31,8 @@ pub(crate) struct Package {
 pub(crate) struct Stack<'a> {
     /// The tree.
     pub tree: Tree,
+    /// The paths that were made for the image: what stands there is not what a package brought.
+    pub made: BTreeSet<RootPath>,
     packages: &'a [Package],
 }
 
@@ -70,15 +74,16 @@ impl<'a> Stack<'a> {
         for (origin, package) in (0..).map(Origin).zip(packages) {
             stack_package(&mut tree, package, origin)?;
         }
+        let mut paths = BTreeSet::new();
         for layer in &image.spec.layers {
             for file in &layer.files {
-                made::make(&mut tree, file, image, series, made)?;
+                paths.insert(made::make(&mut tree, file, image, series, made)?);
             }
         }
-        Ok(Self { tree, packages })
+        Ok(Self { tree, made: paths, packages })
     }
 
-    /// The package that an entry came from; none where it was made for the image.
+    /// The package that an entry came from or was made from, if any.
     pub(crate) fn package(&self, entry: &Entry) -> Option<&'a Package> {
         self.packages.get(entry.origin.0 as usize)
     }

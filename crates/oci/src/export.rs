@@ -1,13 +1,14 @@
 //! Handing one image on: as a layout of its own, as the archive that `docker save` writes, or as a plain folder.
 //!
-//! Invariants: the same image gives the same bytes; what is at the output is replaced only when that is asked for, and
-//! by something whole; an export that fails leaves nothing behind.
+//! Invariants: the same image gives the same bytes; what is at the output is replaced only when that is asked for, by
+//! something whole, and only if it is an earlier export or as good as nothing; an export that fails leaves nothing
+//! behind.
 
 use std::collections::BTreeSet;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use fs_err::{self as fs, File};
+use fs_err::File;
 use rootfs::{DirectoryError, Entry, Metadata, Origin, Ownership, RootPath, TarOptions, Tree, WriteError};
 use serde::Serialize;
 
@@ -15,6 +16,7 @@ use crate::document;
 use crate::error::LayoutError;
 use crate::image::Image;
 use crate::layout::Layout;
+use crate::output::{Form, Output};
 use crate::reference::Reference;
 
 /// What to do with something that is at the output already.
@@ -22,7 +24,8 @@ use crate::reference::Reference;
 pub enum Existing {
     /// Leave it, and fail.
     Refuse,
-    /// Put the export in its place.
+    /// Put the export in its place, where it is one of the same form: for an archive any file, for the others a
+    /// folder that is empty or holds an earlier export.
     Replace,
 }
 
@@ -32,13 +35,21 @@ pub enum ExportError {
     /// Something is there already.
     #[error("cannot export to `{}`: it exists", .0.display())]
     Exists(PathBuf),
+    /// Something is there already that is not replaced, whatever is asked for.
+    #[error("cannot export to `{}`: it exists, and {what}", path.display())]
+    NotReplaceable {
+        /// The output.
+        path: PathBuf,
+        /// What keeps it from being replaced.
+        what: &'static str,
+    },
     /// Docker knows images by a repository and a tag.
     #[error("cannot export `{0}` for Docker: it has no form `repository:tag`")]
     NoTag(Reference),
     /// The image, or the layout that it goes to, is at fault.
     #[error(transparent)]
     Layout(#[from] LayoutError),
-    /// The archive could not be written.
+    /// The archive could not be written to a file.
     #[error("cannot write the archive `{}`", path.display())]
     Archive {
         /// Where it should go.
@@ -46,6 +57,9 @@ pub enum ExportError {
         /// What failed.
         source: WriteError,
     },
+    /// The archive could not be written to a stream.
+    #[error("cannot write the archive")]
+    Stream(#[source] WriteError),
     /// The folder could not be written.
     #[error("cannot write the files of the image to `{}`", path.display())]
     Directory {
@@ -62,16 +76,34 @@ pub enum ExportError {
         /// What failed.
         source: io::Error,
     },
+    /// The export is where it should be, and what was there before is beside it still.
+    #[error("cannot remove `{}`, which holds what the export replaced", path.display())]
+    Leftover {
+        /// The folder beside the output.
+        path: PathBuf,
+        /// What failed.
+        source: io::Error,
+    },
 }
 
 impl ExportError {
     /// What to do next, where there is something.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Exists(_) => Some("name another output, or say that this one is to be replaced".to_owned()),
+            Self::Exists(_) => Some("name another output, or replace this one with `--force`".to_owned()),
+            Self::NotReplaceable { .. } => {
+                Some("name another output: `--force` does not replace this one".to_owned())
+            }
             Self::Layout(error) => error.hint(),
             Self::Directory { source, .. } => source.hint(),
-            Self::NoTag(_) | Self::Archive { .. } | Self::Io { .. } => None,
+            Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                Some("make the folder that it goes into first".to_owned())
+            }
+            Self::NoTag(_)
+            | Self::Archive { .. }
+            | Self::Stream(_)
+            | Self::Io { .. }
+            | Self::Leftover { .. } => None,
         }
     }
 }
@@ -86,7 +118,8 @@ pub fn oci_layout(
     output: &Path,
     existing: Existing,
 ) -> Result<(), ExportError> {
-    publish(output, existing, |staged| {
+    let form = Form::Layout { source: image.layout().directory() };
+    Output { path: output, existing, form }.publish(|staged| {
         let layout = Layout::create(staged)?;
         let writer = layout.writer()?;
         let layers = image.layers.iter().map(|layer| &layer.descriptor);
@@ -111,16 +144,31 @@ pub fn docker_archive(
     existing: Existing,
 ) -> Result<(), ExportError> {
     let archive = docker_archive_tree(image, references)?;
-    publish(output, existing, |staged| {
-        let at = |source| ExportError::Io { path: output.to_owned(), source };
+    let output = Output { path: output, existing, form: Form::Archive };
+    output.publish(|staged| {
+        let at = |source| output.io(source);
         let mut file = BufWriter::new(File::create(staged).map_err(at)?);
         write_archive(&archive, &mut file)
-            .map_err(|source| ExportError::Archive { path: output.to_owned(), source })?;
+            .map_err(|source| ExportError::Archive { path: output.path.to_owned(), source })?;
         file.into_inner().map_err(|error| at(error.into_error()))?.sync_all().map_err(at)
     })
 }
 
-/// Exports the files of `image` to the folder `output`, which becomes the root of its filesystem.
+/// Writes the archive that [`docker_archive`] makes to `out`. What was written counts only if this succeeds.
+///
+/// # Errors
+/// An image that is damaged, a reference that is no tag, an error of `out`.
+pub fn stream_docker_archive(
+    image: &Image,
+    references: &[Reference],
+    out: &mut dyn Write,
+) -> Result<(), ExportError> {
+    let archive = docker_archive_tree(image, references)?;
+    write_archive(&archive, out).map_err(ExportError::Stream)
+}
+
+/// Exports the files of `image` to the folder `output`, which becomes the root of its filesystem. A folder that has
+/// something at `mark` is taken for such an export, and may be replaced by another one.
 ///
 /// # Errors
 /// An image that is damaged, an output that exists or cannot be written.
@@ -129,9 +177,10 @@ pub fn directory(
     output: &Path,
     existing: Existing,
     ownership: Ownership,
+    mark: &RootPath,
 ) -> Result<(), ExportError> {
     let tree = image.tree()?;
-    publish(output, existing, |staged| {
+    Output { path: output, existing, form: Form::Root { mark } }.publish(|staged| {
         rootfs::write_directory(&tree, staged, ownership)
             .map_err(|source| ExportError::Directory { path: output.to_owned(), source })
     })
@@ -180,38 +229,4 @@ fn docker_archive_tree(image: &Image, references: &[Reference]) -> Result<Tree, 
 
 fn write_archive(archive: &Tree, out: &mut dyn Write) -> Result<(), WriteError> {
     rootfs::write_tar(archive, out, &TarOptions { mtime: 0 }).map(drop)
-}
-
-/// Lets `write` make a file or folder under a passing name beside `output`, then gives it its place.
-fn publish(
-    output: &Path,
-    existing: Existing,
-    write: impl FnOnce(&Path) -> Result<(), ExportError>,
-) -> Result<(), ExportError> {
-    let is_there = || output.symlink_metadata().is_ok();
-    let refuse = || match existing {
-        Existing::Refuse if is_there() => Err(ExportError::Exists(output.to_owned())),
-        _ => Ok(()),
-    };
-    let at = |source| ExportError::Io { path: output.to_owned(), source };
-    refuse()?;
-    let beside = output.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    // Everything passing is inside, and gone with it, whatever happens.
-    let passing = tempfile::Builder::new().prefix(".export-").tempdir_in(beside).map_err(at)?;
-    let staged = passing.path().join("new");
-    write(&staged)?;
-    refuse()?;
-    let aside = passing.path().join("old");
-    // A file takes the place of a file as it is; anything else needs the place to be free.
-    let put_aside = is_there() && (staged.is_dir() || output.is_dir());
-    if put_aside {
-        fs::rename(output, &aside).map_err(at)?;
-    }
-    fs::rename(&staged, output).map_err(|source| {
-        if put_aside {
-            // The first error is the one to tell.
-            let _ = fs::rename(&aside, output);
-        }
-        at(source)
-    })
 }

@@ -11,6 +11,7 @@
 //! before a byte of it is used.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
@@ -92,6 +93,11 @@ impl Layout {
         } else {
             Err(layout.error(Fault::LayoutVersion(image_layout_version)))
         }
+    }
+
+    /// Whether a layout has something of this name in its folder.
+    pub(crate) fn has_part(name: &OsStr) -> bool {
+        [MARKER, INDEX, BLOBS].iter().any(|part| name == *part)
     }
 
     /// The folder that it is in.

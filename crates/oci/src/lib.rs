@@ -18,6 +18,7 @@ mod error;
 mod image;
 mod layout;
 mod new_image;
+mod output;
 mod pack;
 mod reference;
 mod sweep;

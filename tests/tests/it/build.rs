@@ -114,7 +114,7 @@ fn list_names_images_before_and_after_they_are_locked() {
     status 0
     -- output
      IMAGE            RUBY   DISTRO  ARCHITECTURE  MANIFEST             ALSO
-     tiny:3.3-trixie  3.3.8  trixie  amd64         sha256:e42290688970  tiny:3.3.8-trixie tiny:3.3
+     tiny:3.3-trixie  3.3.8  trixie  amd64         sha256:6221a15f0fb4  tiny:3.3.8-trixie tiny:3.3
     ");
     insta::assert_snapshot!(project.run(&["list", "--json"]), @r#"
     status 0
@@ -221,7 +221,43 @@ fn export_hands_an_image_on_in_three_forms_and_replaces_nothing_unasked() {
     status 2
     -- errors
     error: cannot export to `[folder]/files`: it exists
-    hint: name another output, or say that this one is to be replaced
+    hint: name another output, or replace this one with `--force`
+    ");
+
+    fs::write(output("files.txt"), "precious").unwrap();
+    fs::create_dir(output("work")).unwrap();
+    fs::write(output("work/mine"), "precious").unwrap();
+    let forced = |format: &str, name: &str| {
+        let output = output(name).display().to_string();
+        project.run(&["export", "tiny:3.3", "--format", format, "--output", &output, "--force"])
+    };
+    insta::assert_snapshot!(forced("docker-archive", "work"), @"
+    status 2
+    -- errors
+    error: cannot export to `[folder]/work`: it exists, and is not a regular file
+    hint: name another output: `--force` does not replace this one
+    ");
+    insta::assert_snapshot!(forced("dir", "work"), @"
+    status 2
+    -- errors
+    error: cannot export to `[folder]/work`: it exists, and is neither an empty folder nor the root of an image
+    hint: name another output: `--force` does not replace this one
+    ");
+    insta::assert_snapshot!(forced("oci", "files.txt"), @"
+    status 2
+    -- errors
+    error: cannot export to `[folder]/files.txt`: it exists, and is not a folder
+    hint: name another output: `--force` does not replace this one
+    ");
+
+    let streamed = |format| ["export", "tiny:3.3", "--format", format, "--output", "-"];
+    let stream = project.command(&streamed("docker-archive")).output().unwrap();
+    assert!(stream.status.success() && stream.stderr.is_empty());
+    assert!(stream.stdout == fs::read(output("archive.tar")).unwrap(), "the bytes of the file");
+    insta::assert_snapshot!(project.run(&streamed("dir")), @"
+    status 2
+    -- errors
+    error: only a docker-archive goes to standard output: name a folder for the other forms
     ");
 
     let blobs = |layout: &Path| -> BTreeMap<_, _> {

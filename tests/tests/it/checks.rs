@@ -54,7 +54,7 @@ fn what_is_checked_is_in_the_report_and_is_not_checked_again() {
     <!-- sizes:begin -->
     | Image                | Architecture | Ruby  |  On disk | To pull | Files | Packages | Checks passed |
     |----------------------|--------------|-------|---------:|--------:|------:|---------:|--------------:|
-    | **tiny:3.3-trixie**  | amd64        | 3.3.8 |   0.0 MB |  0.0 MB |    36 |        7 |        1 of 1 |
+    | **tiny:3.3-trixie**  | amd64        | 3.3.8 |   0.0 MB |  0.0 MB |    39 |        8 |        1 of 1 |
     | large:1 <sup>1</sup> | amd64        | 3.3   | 900.0 MB |       - |     - |        - |             - |
 
     MB are 10^6 bytes. On disk: the files of the unpacked image. To pull: the compressed layers and the configuration.

@@ -56,6 +56,8 @@ fn the_files_of_an_image_are_those_that_have_a_reason() {
     0755 /usr/sbin/
     0755 /usr/share/
     0755 /usr/share/doc/
+    0755 /usr/share/doc/base-files/
+    0644 /usr/share/doc/base-files/copyright
     0755 /usr/share/doc/libc6/
     0644 /usr/share/doc/libc6/copyright
     0755 /usr/share/doc/libruby3.3/
@@ -75,6 +77,8 @@ fn the_files_of_an_image_are_those_that_have_a_reason() {
     0755 /var/lib/
     0755 /var/lib/dpkg/
     0755 /var/lib/dpkg/status.d/
+    0644 /var/lib/dpkg/status.d/base-files
+    0644 /var/lib/dpkg/status.d/base-files.md5sums
     0644 /var/lib/dpkg/status.d/libc6
     0644 /var/lib/dpkg/status.d/libc6.md5sums
     0644 /var/lib/dpkg/status.d/libruby3.3
@@ -136,6 +140,15 @@ fn the_configuration_of_an_image_and_what_it_says_of_itself() {
         "LANG=C.UTF-8",
         "RUBY_VERSION=3.3.8"
       ],
+      "Labels": {
+        "org.opencontainers.image.created": "2026-09-21T14:13:20Z",
+        "org.opencontainers.image.description": "A small Ruby",
+        "org.opencontainers.image.licenses": "MIT",
+        "org.opencontainers.image.source": "https://example.org/tiny",
+        "org.opencontainers.image.title": "tiny 3.3.8 on trixie",
+        "org.opencontainers.image.vendor": "nobody",
+        "org.opencontainers.image.version": "3.3.8"
+      },
       "User": "65532:65532",
       "WorkingDir": "/"
     }

@@ -59,7 +59,6 @@ fn offline_nothing_is_asked_for() {
     insta::assert_snapshot!(offline(), @"
     status 2
     -- errors
-    fetching 7 packages, 0.0 MB
     error: cannot fetch package base-files 13
       because: cannot download [mirror]/debian/pool/main/base-files_13_amd64.deb: offline, and it is not in the cache
     hint: run once without `--offline`

@@ -13,7 +13,7 @@ use crate::printer::Printer;
 /// Runs the checks. What is not built yet is built.
 pub(crate) fn check(flags: &CheckFlags, printer: &Printer) -> anyhow::Result<Ending> {
     let mut builder = session::builder(Settings::from(&flags.packages))?;
-    let selection = Selection { patterns: flags.images.clone(), architecture: None };
+    let selection = Selection { patterns: flags.images.clone(), architecture: flags.arch };
     let targets = builder.plan(&selection)?;
     let built = builder.build(&targets, printer)?;
     let engine = match flags.engine {
@@ -42,10 +42,13 @@ pub(super) fn summary(targets: &[Target], record: &RunRecord, printer: &Printer)
         for check in &record.checks {
             if let CheckOutcome::Failed { message, output, errors } = &check.outcome {
                 ending = Ending::Bad;
-                printer.error(&format!("FAILED {}: {}\n  {message}", record.name, check.name));
+                printer.error(format_args!("FAILED {}: {}\n  {message}", record.name, check.name));
                 for (name, text) in [("output", output), ("errors", errors)] {
                     if !text.trim().is_empty() {
-                        printer.error(&format!("  {name}:\n    {}", text.trim_end().replace('\n', "\n    ")));
+                        printer.error(format_args!(
+                            "  {name}:\n    {}",
+                            text.trim_end().replace('\n', "\n    ")
+                        ));
                     }
                 }
             }

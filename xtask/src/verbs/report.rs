@@ -25,8 +25,9 @@ pub(crate) fn report(flags: &ReportFlags, printer: &Printer) -> anyhow::Result<E
     if before == after {
         return Ok(Ending::Good);
     }
-    printer
-        .error(&format!("{README} does not have the sizes of the last run\nhint: run `cargo xtask report`"));
+    printer.error(format_args!(
+        "{README} does not have the sizes of the last run\nhint: run `cargo xtask report`"
+    ));
     Ok(Ending::Bad)
 }
 

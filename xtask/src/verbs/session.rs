@@ -2,7 +2,7 @@
 
 use std::io;
 
-use builder::{Builder, Options};
+use builder::{Builder, LockUse, Options};
 use schema::matrix::Mirror;
 use schema::{Digest, Hasher};
 
@@ -12,7 +12,7 @@ use crate::environment;
 /// What a verb may set.
 #[derive(Default)]
 pub(super) struct Settings {
-    pub(super) locked: bool,
+    pub(super) lock: LockUse,
     pub(super) offline: bool,
     pub(super) release: bool,
     pub(super) mirror: Option<Mirror>,
@@ -21,7 +21,7 @@ pub(super) struct Settings {
 impl From<&PackageOptions> for Settings {
     fn from(options: &PackageOptions) -> Self {
         Self {
-            locked: options.locked,
+            lock: if options.locked { LockUse::Keep } else { LockUse::Complete },
             offline: options.offline,
             release: false,
             mirror: mirror(&options.mirror),
@@ -43,7 +43,7 @@ pub(super) fn builder(settings: Settings) -> anyhow::Result<Builder> {
         cache: environment::cache_folder()?,
         dist: root.join("dist"),
         host: environment::host()?,
-        locked: settings.locked,
+        lock: settings.lock,
         release: settings.release,
         mirror: settings.mirror,
         apt_sources: environment::apt_sources()?,

@@ -13,12 +13,15 @@ use crate::printer::Printer;
 /// Prints the chain back to a root, or what keeps the file out; the latter ends badly, for scripts.
 pub(crate) fn why(flags: &WhyFlags, printer: &Printer) -> anyhow::Result<Ending> {
     let mut builder = session::builder(Settings::from(&flags.packages))?;
-    let selection = Selection { patterns: vec![flags.image.clone()], architecture: None };
+    let selection = Selection { patterns: vec![flags.image.clone()], architecture: flags.arch };
     let targets = builder.plan(&selection)?;
     let path = RootPath::parse(flags.path.as_bytes())?;
     let mut ending = Ending::Good;
     for target in &targets {
         let explanation = builder.explain(target, &path, printer)?;
+        if targets.len() > 1 {
+            printer.result(format_args!("{target}:"));
+        }
         printer.result(&explanation);
         if !explanation.verdict.is_kept() {
             ending = Ending::Bad;

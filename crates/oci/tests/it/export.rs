@@ -4,7 +4,7 @@ use std::path::Path;
 
 use oci::export::{self, Existing, ExportError};
 use oci::{Image, Layout};
-use rootfs::{Content, Dialect, Kind, Layer, Limits, Origin, Ownership, Tree};
+use rootfs::{Content, Dialect, Kind, Layer, Limits, Origin, Ownership, RootPath, Tree};
 use schema::Digest;
 
 use crate::fixture::{files, put, reference};
@@ -73,7 +73,7 @@ fn a_docker_archive_has_tars_and_a_manifest() {
 fn a_folder_is_the_root_of_the_image() {
     with_image(|image, out| {
         let output = out.join("root");
-        export::directory(image, &output, Existing::Refuse, Ownership::Ignore).unwrap();
+        directory(image, &output, Existing::Refuse).unwrap();
         insta::assert_snapshot!(listing(out), @r"
         root/etc/os-release 10 bytes
         root/usr/bin/ruby 5 bytes
@@ -81,53 +81,150 @@ fn a_folder_is_the_root_of_the_image() {
     });
 }
 
-/// Every form, with the same arguments.
-fn each(image: &Image, output: &Path, existing: Existing) -> [Result<(), ExportError>; 3] {
-    [
-        export::oci_layout(image, &[reference("ruby:3.3")], output, existing),
-        export::docker_archive(image, &[reference("ruby:3.3")], output, existing),
-        export::directory(image, output, existing, Ownership::Ignore),
-    ]
+fn directory(image: &Image, output: &Path, existing: Existing) -> Result<(), ExportError> {
+    let mark = RootPath::parse("/usr/bin/ruby").unwrap();
+    export::directory(image, output, existing, Ownership::Ignore, &mark)
+}
+
+type Export = fn(&Image, &Path, Existing) -> Result<(), ExportError>;
+
+/// Every form, with its name.
+const FORMS: [(&str, Export); 3] = [
+    ("layout", |image, output, existing| {
+        export::oci_layout(image, &[reference("ruby:3.3")], output, existing)
+    }),
+    ("archive", |image, output, existing| {
+        export::docker_archive(image, &[reference("ruby:3.3")], output, existing)
+    }),
+    ("root", directory),
+];
+
+#[test]
+fn a_stream_has_the_bytes_of_the_file() {
+    with_image(|image, out| {
+        let output = out.join("image.tar");
+        export::docker_archive(image, &[reference("ruby:3.3")], &output, Existing::Refuse).unwrap();
+        let mut stream = Vec::new();
+        export::stream_docker_archive(image, &[reference("ruby:3.3")], &mut stream).unwrap();
+        assert!(stream == fs_err::read(output).unwrap());
+
+        let mut full = &mut [0; 600][..];
+        let result = export::stream_docker_archive(image, &[reference("ruby:3.3")], &mut full);
+        assert!(matches!(result, Err(ExportError::Stream(_))), "{result:?}");
+    });
 }
 
 #[test]
-fn what_exists_is_replaced_only_when_asked_for() {
-    with_image(|image, out| {
-        let output = out.join("output");
-        fs_err::create_dir(&output).unwrap();
+fn an_earlier_export_is_replaced_only_when_asked_for() {
+    for (form, export) in FORMS {
+        with_image(|image, out| {
+            let output = out.join("output");
+            export(image, &output, Existing::Refuse).unwrap();
+            let before = listing(out);
+            let error = export(image, &output, Existing::Refuse).unwrap_err();
+            assert!(matches!(&error, ExportError::Exists(path) if *path == output), "{form}: {error}");
+            assert_eq!(error.hint().unwrap(), "name another output, or replace this one with `--force`");
+            export(image, &output, Existing::Replace).unwrap();
+            assert_eq!(listing(out), before, "{form}");
+        });
+    }
+}
+
+/// Puts something at an output that the test then exports to.
+type Put = fn(&Path);
+
+fn folder(output: &Path) {
+    fs_err::create_dir_all(output.join("src")).unwrap();
+    fs_err::write(output.join("src/mine"), "precious").unwrap();
+}
+
+#[test]
+fn what_is_no_earlier_export_is_never_replaced() {
+    let empty: Put = |output| fs_err::create_dir(output).unwrap();
+    let file: Put = |output| fs_err::write(output, "precious").unwrap();
+    let link: Put = |output| {
+        folder(&output.with_file_name("elsewhere"));
+        fs_err::os::unix::fs::symlink("elsewhere", output).unwrap();
+    };
+    let more_than_a_layout: Put = |output| {
+        Layout::create(output).unwrap();
         fs_err::write(output.join("mine"), "precious").unwrap();
-        for result in each(image, &output, Existing::Refuse) {
-            assert!(matches!(result, Err(ExportError::Exists(path)) if path == output));
+    };
+    let no_layout: Put = |output| {
+        fs_err::create_dir(output).unwrap();
+        fs_err::write(output.join("oci-layout"), "precious").unwrap();
+    };
+    let root: Put = |output| {
+        fs_err::create_dir_all(output.join("usr/bin")).unwrap();
+        fs_err::write(output.join("usr/bin/ruby"), "3.2").unwrap();
+    };
+    // What is there, and which of the forms replace it.
+    let cases: [(&str, Put, &[&str]); 7] = [
+        ("a folder of somebody", folder, &[]),
+        ("an empty folder", empty, &["layout", "root"]),
+        ("a file", file, &["archive"]),
+        ("a link", link, &[]),
+        ("a layout and more", more_than_a_layout, &[]),
+        ("a folder with the marker of a layout", no_layout, &[]),
+        ("the root of another image", root, &["root"]),
+    ];
+    for (what, put, replacing) in cases {
+        for (form, export) in FORMS {
+            with_image(|image, out| {
+                let output = out.join("output");
+                put(&output);
+                let before = listing(out);
+                let result = export(image, &output, Existing::Replace);
+                if replacing.contains(&form) {
+                    result.unwrap();
+                    return;
+                }
+                let error = result.unwrap_err();
+                assert!(matches!(error, ExportError::NotReplaceable { .. }), "{form} to {what}: {error}");
+                assert_eq!(error.hint().unwrap(), "name another output: `--force` does not replace this one");
+                assert_eq!(listing(out), before, "{form} to {what}");
+            });
         }
-        insta::assert_snapshot!(listing(out), @"output/mine 8 bytes");
-        // Each finds what the one before it left: a folder, a folder, a file.
-        for result in each(image, &output, Existing::Replace) {
-            result.unwrap();
-        }
-        insta::assert_snapshot!(listing(out), @r"
-        output/etc/os-release 10 bytes
-        output/usr/bin/ruby 5 bytes
-        ");
+    }
+}
+
+#[test]
+fn the_layout_of_the_image_itself_is_never_replaced() {
+    with_image(|image, _| {
+        let layout = image.layout().directory();
+        let before = files(layout);
+        let error = export::oci_layout(image, &[], &layout.join("../layout"), Existing::Replace).unwrap_err();
+        assert!(error.to_string().ends_with("is the layout that the image comes from"), "{error}");
+        assert_eq!(files(layout), before);
     });
 }
 
 #[test]
 fn a_failed_export_leaves_everything_as_it_was() {
     with_image(|image, out| {
-        let output = out.join("output");
-        fs_err::write(&output, "precious").unwrap();
+        for (form, export) in FORMS {
+            export(image, &out.join(form), Existing::Refuse).unwrap();
+        }
+        let before = files(out);
         let layer = image.layout().blob_path(&image.layers[1].descriptor.digest);
         fs_err::write(layer, "damaged").unwrap();
-        for result in each(image, &output, Existing::Replace) {
+        for (form, export) in FORMS {
+            let result = export(image, &out.join(form), Existing::Replace);
             assert!(matches!(result, Err(ExportError::Layout(_))), "{result:?}");
         }
-        insta::assert_snapshot!(listing(out), @"output 8 bytes");
+        assert_eq!(files(out), before);
+        assert_eq!(fs_err::read_dir(out).unwrap().count(), 3);
+    });
+}
 
-        let nowhere = out.join("no/such/folder");
-        for result in each(image, &nowhere, Existing::Refuse) {
-            assert!(result.is_err());
+#[test]
+fn the_folder_of_an_output_is_not_made() {
+    with_image(|image, out| {
+        for (_, export) in FORMS {
+            let error = export(image, &out.join("no/such/folder"), Existing::Refuse).unwrap_err();
+            assert_eq!(error.hint().unwrap(), "make the folder that it goes into first");
         }
-        assert_eq!(fs_err::read_dir(out).unwrap().count(), 1);
+        assert_eq!(fs_err::read_dir(out).unwrap().count(), 0);
     });
 }
 
