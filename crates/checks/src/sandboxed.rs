@@ -61,7 +61,7 @@ impl Sandbox {
             limits: Limits { time: DAY, ..Limits::default() },
             ..self.command(program)
         };
-        let outcome = sandbox::run(&self.program, &self.root, &command, drop)?;
+        let outcome = sandbox::run(&self.program, &self.root, &command)?;
         Ok(ending(outcome.status, &outcome.stdout))
     }
 
@@ -90,7 +90,7 @@ impl Engine for Sandbox {
             ..self.command(OsStr::new(program))
         };
         command.env.extend(run.environment.iter().map(|(name, value)| (name.into(), value.into())));
-        match sandbox::run(&self.program, &self.root, &command, drop) {
+        match sandbox::run(&self.program, &self.root, &command) {
             Ok(outcome) => Ok(Outcome {
                 ending: ending(outcome.status, &outcome.stdout),
                 stdout: outcome.stdout.bytes,

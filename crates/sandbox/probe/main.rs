@@ -70,7 +70,6 @@ fn run(args: &[&str]) -> io::Result<ExitCode> {
                 TcpListener::bind(address).and_then(|listener| TcpStream::connect(listener.local_addr()?)),
             );
         }
-        ["ask", port, question] => ask(port, question)?,
         _ => println!("error: unknown arguments {args:?}"),
     }
     Ok(ExitCode::SUCCESS)
@@ -84,7 +83,7 @@ fn call(layer: &str, command: &[&str]) -> io::Result<()> {
     inside.args = command.iter().map(Into::into).collect();
     inside.stdin = sandbox::Stdin::Inherit;
     inside.output = sandbox::Output::Inherit;
-    match sandbox::run(&program, &root, &inside, |_| ()) {
+    match sandbox::run(&program, &root, &inside) {
         Ok(outcome) => println!("{:?}", outcome.status),
         Err(error) => {
             let hint = error.hint().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
@@ -263,13 +262,5 @@ fn interfaces() -> io::Result<()> {
         println!("{}", line.split(':').next().unwrap_or_default().trim());
     }
     println!("routes {}", fs::read_to_string("/proc/net/route")?.lines().skip(1).count());
-    Ok(())
-}
-
-fn ask(port: &str, question: &str) -> io::Result<()> {
-    let mut stream = TcpStream::connect(format!("127.0.0.1:{port}"))?;
-    stream.write_all(question.as_bytes())?;
-    stream.shutdown(std::net::Shutdown::Write)?;
-    println!("{}", io::read_to_string(stream)?);
     Ok(())
 }

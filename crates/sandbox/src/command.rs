@@ -57,10 +57,6 @@ pub struct Command {
     pub output: Output,
     /// Bounds of the whole process tree.
     pub limits: Limits,
-    /// Ports of the command's own `127.0.0.1` on which the caller listens: the sockets are made inside before the
-    /// command starts and handed out ([`crate::Running::take_listeners`], [`crate::run`]). At most 250; port 0
-    /// takes a free one.
-    pub listen: Vec<u16>,
 }
 
 impl Command {
@@ -78,7 +74,6 @@ impl Command {
             stdin: Stdin::Null,
             output: Output::Capture { limit: 1 << 20 },
             limits: Limits::default(),
-            listen: Vec::new(),
         }
     }
 }

@@ -63,7 +63,7 @@ impl SandboxError {
 pub struct Failure {
     /// What was being done.
     pub step: Step,
-    /// To which path, port or resource.
+    /// To which path or resource.
     pub subject: Option<OsString>,
     /// `errno`.
     pub errno: i32,
@@ -109,7 +109,6 @@ pub enum Step {
     MakeDevices,
     MountTemporary,
     WriteHosts,
-    Listen,
     SetLimit,
     GiveOutput,
     DropPrivileges,
@@ -136,7 +135,6 @@ impl fmt::Display for Step {
             Self::MakeDevices => "provide",
             Self::MountTemporary => "mount a tmpfs on",
             Self::WriteHosts => "write",
-            Self::Listen => "listen on",
             Self::SetLimit => "set the limit",
             Self::GiveOutput => "hand the output pipes to the user",
             Self::DropPrivileges => "become the user and drop privileges",

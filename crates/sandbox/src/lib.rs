@@ -37,8 +37,8 @@
 //! # Needs
 //!
 //! Linux 5.11 (overlay in a user namespace). Before 6.6 a tmpfs keeps no user attributes, and there a folder of a
-//! layer that was removed cannot be made again (`EIO`). Where user namespaces are denied, [`probe`] says what is
-//! missing.
+//! layer that was removed cannot be made again (`EIO`). Where user namespaces are denied, the error says what is missing
+//! ([`SandboxError::Unsupported`]).
 
 #![expect(
     clippy::disallowed_methods,
@@ -57,4 +57,4 @@ pub use command::{Command, Limits, Output, Program, Root, Stdin};
 pub use error::{Failure, SandboxError, Step};
 pub use init::init_main;
 pub use obstacle::Obstacle;
-pub use running::{Captured, Outcome, Running, Status, probe, run, spawn};
+pub use running::{Captured, Outcome, Status, run};

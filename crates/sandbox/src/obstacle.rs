@@ -156,7 +156,6 @@ mod tests {
             (Step::StackLayers, libc::EPERM, PLAIN, Some(Obstacle::Overlay)),
             (Step::OpenLayer, libc::EACCES, UBUNTU, None),
             (Step::Execute, libc::EACCES, UBUNTU, None),
-            (Step::Listen, libc::EACCES, UBUNTU, None),
         ];
         for (step, errno, host, expected) in cases {
             let failure = Failure { step, subject: None, errno };

@@ -1,12 +1,11 @@
-//! The caller's side: start a sandbox, hold it while it runs, collect what came of it.
+//! The caller's side: start a sandbox, read what it writes, collect what came of it.
 
 use std::fs::File;
 use std::io;
-use std::net::TcpListener;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
@@ -26,7 +25,7 @@ pub struct Outcome {
     pub stdout: Captured,
     /// What it wrote to standard error, if that was captured.
     pub stderr: Captured,
-    /// From the start of the command to the end of the whole tree.
+    /// From its start to its end.
     pub duration: Duration,
 }
 
@@ -54,66 +53,13 @@ pub struct Captured {
     pub cut: bool,
 }
 
-/// Runs a command to its end. `serve` gets the listeners of [`Command::listen`] on a thread of its own, at once; when
-/// the command has ended, `accept` on them fails with an error, so that `serve` may simply loop until then.
-/// Without `listen`, `serve` is not called.
-pub fn run(
-    program: &Program,
-    root: &Root,
-    command: &Command,
-    serve: impl FnOnce(Vec<TcpListener>) + Send,
-) -> Result<Outcome, SandboxError> {
-    let mut running = spawn(program, root, command)?;
-    let listeners = running.take_listeners();
-    if listeners.is_empty() {
-        return running.wait();
-    }
-    std::thread::scope(|scope| {
-        std::thread::Builder::new()
-            .name("sandbox-serve".to_owned())
-            .spawn_scoped(scope, || serve(listeners))?;
-        running.wait()
-    })
-}
-
-/// Starts a command. Returns when it has started, or when that failed.
-pub fn spawn(program: &Program, root: &Root, command: &Command) -> Result<Running, SandboxError> {
-    let execution = Execution {
-        program: command.program.clone(),
-        args: command.args.clone(),
-        env: command.env.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
-        cwd: command.cwd.clone().into_os_string(),
-    };
-    start(program, root, command, Some(execution))
-}
-
-/// Tries all that a sandbox is made of, without a command. The error says what this machine lacks.
-pub fn probe(program: &Program) -> Result<(), SandboxError> {
-    let empty = tempfile::tempdir()?;
-    let root = Root { layers: vec![empty.path().to_owned()] };
-    start(program, &root, &Command::new(""), None)?.wait().map(drop)
-}
-
-fn start(
-    program: &Program,
-    root: &Root,
-    command: &Command,
-    execution: Option<Execution>,
-) -> Result<Running, SandboxError> {
+/// Runs a command to its end. Whatever it started has ended too when this returns.
+pub fn run(program: &Program, root: &Root, command: &Command) -> Result<Outcome, SandboxError> {
     if root.layers.is_empty() {
         return Err(SandboxError::NoLayers);
     }
-    let setup = Setup {
-        layers: root.layers.iter().map(|layer| layer.clone().into_os_string()).collect(),
-        hostname: command.hostname.clone(),
-        listen: command.listen.clone(),
-        limits: command.limits,
-        uid: command.uid,
-        gid: command.gid,
-        own_output: matches!(command.output, Output::Capture { .. }),
-        command: execution,
-    };
-    let setup = wire::memory_file("setup", &serde_json::to_vec(&setup).map_err(io::Error::from)?)?;
+    let setup =
+        wire::memory_file("setup", &serde_json::to_vec(&setup(root, command)).map_err(io::Error::from)?)?;
     let stdin = match &command.stdin {
         Stdin::Null => File::open("/dev/null").doing_to(Step::OpenDevice, "/dev/null")?.into(),
         Stdin::Bytes(bytes) => wire::memory_file("stdin", bytes)?,
@@ -125,67 +71,39 @@ fn start(
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
         sent => sent?,
     }
-    let listeners = match wire::receive(&monitor.control)? {
-        Some((Report::Started, files)) => files.into_iter().map(TcpListener::from).collect::<Vec<_>>(),
-        Some((report, _)) => return Err(monitor.refuse(report)),
-        None => return Err(monitor.lost()),
-    };
-    monitor.listeners = listeners.iter().map(TcpListener::try_clone).collect::<Result<_, _>>()?;
+    drop((setup, stdin));
     let limit = match command.output {
         Output::Capture { limit } => limit,
         Output::Inherit => 0,
     };
-    let stdout = Stream::new(monitor.child.stdout.take().map(OwnedFd::from), limit);
-    let stderr = Stream::new(monitor.child.stderr.take().map(OwnedFd::from), limit);
-    Ok(Running { monitor, listeners, stdout, stderr, started: Instant::now() })
-}
-
-/// A command that has started. Dropped before its end, it is killed with all it started.
-///
-/// Captured output is read by [`Running::wait`] alone: a command that writes much stands still until then.
-#[derive(Debug)]
-pub struct Running {
-    monitor: Monitor,
-    listeners: Vec<TcpListener>,
-    stdout: Stream,
-    stderr: Stream,
-    started: Instant,
-}
-
-impl Running {
-    /// The listeners of [`Command::listen`], in its order; none on a second call. They accept until the command has
-    /// ended; from then on `accept` fails.
-    pub fn take_listeners(&mut self) -> Vec<TcpListener> {
-        std::mem::take(&mut self.listeners)
+    let mut stdout = Stream::new(monitor.child.stdout.take().map(OwnedFd::from), limit);
+    let mut stderr = Stream::new(monitor.child.stderr.take().map(OwnedFd::from), limit);
+    match monitor.follow(&mut stdout, &mut stderr)? {
+        Some(Report::Ended(status, duration)) => {
+            Ok(Outcome { status, stdout: stdout.captured, stderr: stderr.captured, duration })
+        }
+        Some(Report::Failed(failure)) => Err(match Obstacle::behind(&failure, Host::read()) {
+            Some(obstacle) => SandboxError::Unsupported { obstacle, source: failure },
+            None => SandboxError::Failed(failure),
+        }),
+        None => Err(monitor.lost()),
     }
+}
 
-    /// Waits for the end of the command and of everything it started.
-    pub fn wait(mut self) -> Result<Outcome, SandboxError> {
-        let mut report = None;
-        let mut ended = false;
-        while !ended || self.stdout.is_open() || self.stderr.is_open() {
-            let ready = poll(&self.monitor, ended, [&self.stdout, &self.stderr])?;
-            if ready.stdout {
-                self.stdout.read()?;
-            }
-            if ready.stderr {
-                self.stderr.read()?;
-            }
-            if ready.control {
-                match wire::receive::<Report>(&self.monitor.control)? {
-                    Some((received, _)) => report = Some(received),
-                    None => ended = true,
-                }
-            }
-        }
-        let duration = self.started.elapsed();
-        match report {
-            Some(Report::Ended(status)) => {
-                Ok(Outcome { status, stdout: self.stdout.captured, stderr: self.stderr.captured, duration })
-            }
-            Some(report) => Err(self.monitor.refuse(report)),
-            None => Err(self.monitor.lost()),
-        }
+fn setup(root: &Root, command: &Command) -> Setup {
+    Setup {
+        layers: root.layers.iter().map(|layer| layer.clone().into_os_string()).collect(),
+        hostname: command.hostname.clone(),
+        limits: command.limits,
+        uid: command.uid,
+        gid: command.gid,
+        own_output: matches!(command.output, Output::Capture { .. }),
+        command: Execution {
+            program: command.program.clone(),
+            args: command.args.clone(),
+            env: command.env.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
+            cwd: command.cwd.clone().into_os_string(),
+        },
     }
 }
 
@@ -194,7 +112,6 @@ impl Running {
 struct Monitor {
     child: Child,
     control: OwnedFd,
-    listeners: Vec<TcpListener>,
 }
 
 impl Monitor {
@@ -217,18 +134,29 @@ impl Monitor {
             .stderr(stream())
             .spawn()
             .map_err(|source| SandboxError::Start { path: program.path.clone(), source })?;
-        Ok(Self { child, control, listeners: Vec::new() })
+        Ok(Self { child, control })
     }
 
-    /// The error that a report other than the expected one stands for.
-    fn refuse(&mut self, report: Report) -> SandboxError {
-        match report {
-            Report::Failed(failure) => match Obstacle::behind(&failure, Host::read()) {
-                Some(obstacle) => SandboxError::Unsupported { obstacle, source: failure },
-                None => SandboxError::Failed(failure),
-            },
-            Report::Started | Report::Ended(_) => self.lost(),
+    /// Reads what the command writes until all of the sandbox is gone; the last thing that came of it.
+    fn follow(&self, stdout: &mut Stream, stderr: &mut Stream) -> Result<Option<Report>, SandboxError> {
+        let mut report = None;
+        let mut ended = false;
+        while !ended || stdout.is_open() || stderr.is_open() {
+            let ready = poll(self, ended, [stdout, stderr])?;
+            if ready.stdout {
+                stdout.read()?;
+            }
+            if ready.stderr {
+                stderr.read()?;
+            }
+            if ready.control {
+                match wire::receive(&self.control)? {
+                    Some((received, _)) => report = Some(received),
+                    None => ended = true,
+                }
+            }
         }
+        Ok(report)
     }
 
     fn lost(&mut self) -> SandboxError {
@@ -242,9 +170,6 @@ impl Monitor {
 impl Drop for Monitor {
     /// The monitor ends the tree when the socket is shut, and itself after that. Nobody is there to hear of errors.
     fn drop(&mut self) {
-        for listener in &self.listeners {
-            let _ = rustix::net::shutdown(listener, rustix::net::Shutdown::Both);
-        }
         let _ = rustix::net::shutdown(&self.control, rustix::net::Shutdown::Both);
         let _ = self.child.wait();
     }

@@ -2,13 +2,14 @@
 //! open file may travel with it, and its end is the end of the other side.
 //!
 //! The caller sends one message: two open files, the [`Setup`] (as JSON, of any size) and the command's standard input.
-//! Back come `Started` with the listeners, then `Ended`; or `Failed` in place of either.
+//! One [`Report`] comes back.
 
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut, Seek, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 use rustix::fs::MemfdFlags;
 use rustix::net::{
@@ -27,14 +28,12 @@ use crate::running::Status;
 pub(crate) struct Setup {
     pub(crate) layers: Vec<OsString>,
     pub(crate) hostname: String,
-    pub(crate) listen: Vec<u16>,
     pub(crate) limits: Limits,
     pub(crate) uid: u32,
     pub(crate) gid: u32,
     /// Output pipes made for this command alone: the user it runs as may own them.
     pub(crate) own_output: bool,
-    /// Absent when only the sandbox itself is tried.
-    pub(crate) command: Option<Execution>,
+    pub(crate) command: Execution,
 }
 
 /// The part of a command that `execve` is about.
@@ -46,19 +45,19 @@ pub(crate) struct Execution {
     pub(crate) cwd: OsString,
 }
 
-/// What comes back.
+/// What came of it.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Report {
-    Started,
-    Ended(Status),
+    /// The command ended, this long after it had started.
+    Ended(Status, Duration),
     Failed(Failure),
 }
 
 /// The longest message; the longest path in a failure, escaped as JSON, is far below.
 const MESSAGE_LIMIT: usize = 128 << 10;
 
-/// The most open files that the kernel lets travel with one message (`SCM_MAX_FD`).
-const FILES_LIMIT: usize = 253;
+/// The most open files that travel with a message.
+const FILES_LIMIT: usize = 2;
 
 /// Sends one message, with open files along.
 pub(crate) fn send(socket: impl AsFd, message: &impl Serialize, files: &[BorrowedFd<'_>]) -> io::Result<()> {

@@ -5,18 +5,15 @@ mod monitor;
 mod mounts;
 mod supervise;
 
-use std::net::{Ipv4Addr, TcpListener};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::process::Stdio;
-use std::time::Instant;
 
 use rustix::fs::Mode;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use rustix::process::{Pid, Signal};
 
 use crate::error::{Doing, Failure, Step};
-use crate::running::Status;
 use crate::sys;
 use crate::wire::{self, Execution, Report, Setup};
 use identity::Mapping;
@@ -30,32 +27,24 @@ pub fn init_main() -> ! {
 
 /// The life of process 1, once its ids are mapped. `lifeline` ends when the monitor does.
 fn init(setup: &Setup, mapping: &Mapping, control: &OwnedFd, stdin: OwnedFd, lifeline: &OwnedFd) {
-    let report = match contain_and_start(setup, mapping, control, stdin) {
-        Ok(None) => Report::Ended(Status::Exited(0)),
-        Ok(Some(command)) => match supervise::supervise(command, setup.limits, Instant::now(), lifeline) {
-            Ok(Some(status)) => Report::Ended(status),
-            Ok(None) => return,
-            Err(failure) => Report::Failed(failure),
-        },
+    let started = contain_and_start(setup, mapping, stdin);
+    let report = match started.and_then(|command| supervise::supervise(command, setup.limits, lifeline)) {
+        Ok(Some((status, duration))) => Report::Ended(status, duration),
+        // With the monitor goes everything.
+        Ok(None) => return,
         Err(failure) => Report::Failed(failure),
     };
     // With the caller gone there is nobody to tell.
     let _ = wire::send(control, &report, &[]);
 }
 
-fn contain_and_start(
-    setup: &Setup,
-    mapping: &Mapping,
-    control: &OwnedFd,
-    stdin: OwnedFd,
-) -> Result<Option<Pid>, Failure> {
+fn contain_and_start(setup: &Setup, mapping: &Mapping, stdin: OwnedFd) -> Result<Pid, Failure> {
     rustix::process::setsid().doing(Step::Configure)?;
     rustix::system::sethostname(setup.hostname.as_bytes()).doing(Step::SetHostname)?;
     raise_loopback().doing(Step::RaiseLoopback)?;
     rustix::process::umask(Mode::empty());
     mounts::enter_root(setup)?;
     rustix::process::umask(Mode::from_raw_mode(0o022));
-    let listeners = setup.listen.iter().map(|port| listen(*port)).collect::<Result<Vec<_>, _>>()?;
     identity::set_limits(setup.limits)?;
     if setup.own_output {
         mapping.give_output(setup).doing(Step::GiveOutput)?;
@@ -63,20 +52,13 @@ fn contain_and_start(
     mapping.drop_privileges(setup).doing(Step::DropPrivileges)?;
     // Changing ids clears this one, so it comes last.
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).doing(Step::DropPrivileges)?;
-    let command = setup.command.as_ref().map(|execution| start(execution, stdin)).transpose()?;
-    let listeners: Vec<BorrowedFd<'_>> = listeners.iter().map(AsFd::as_fd).collect();
-    wire::send(control, &Report::Started, &listeners).doing_to(Step::Listen, "127.0.0.1")?;
-    Ok(command)
+    start(&setup.command, stdin)
 }
 
 fn raise_loopback() -> std::io::Result<()> {
     let socket =
         rustix::net::socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
     sys::raise_loopback(&socket)
-}
-
-fn listen(port: u16) -> Result<TcpListener, Failure> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).doing_to(Step::Listen, format!("127.0.0.1:{port}"))
 }
 
 /// Starts the command as process 2, leader of a group of its own. It inherits all that the init has become, but no

@@ -16,13 +16,14 @@ use crate::running::Status;
 /// Between two looks at the tree.
 const PERIOD: Duration = Duration::from_millis(50);
 
-/// Waits for the end of `command` or for what ends it; `None` when the monitor is gone.
+/// Waits for the end of `command`, which has just started, or for what ends it; `None` when the monitor is gone.
 pub(super) fn supervise(
     command: Pid,
     limits: Limits,
-    started: Instant,
     lifeline: &OwnedFd,
-) -> Result<Option<Status>, Failure> {
+) -> Result<Option<(Status, Duration)>, Failure> {
+    let started = Instant::now();
+    let ended = |status| Ok(Some((status, started.elapsed())));
     let process = rustix::process::pidfd_open(command, PidfdFlags::empty()).doing(Step::Supervise)?;
     loop {
         let left = limits.time.saturating_sub(started.elapsed());
@@ -30,17 +31,17 @@ pub(super) fn supervise(
             return Ok(None);
         }
         if let Some(status) = reap(command).doing(Step::Supervise)? {
-            return Ok(Some(status));
+            return ended(status);
         }
         if started.elapsed() >= limits.time {
-            return Ok(Some(Status::TimedOut));
+            return ended(Status::TimedOut);
         }
         let usage = Usage::of_tree().doing(Step::Supervise)?;
         if usage.memory > limits.memory {
-            return Ok(Some(Status::OutOfMemory));
+            return ended(Status::OutOfMemory);
         }
         if usage.threads > limits.processes {
-            return Ok(Some(Status::TooManyProcesses));
+            return ended(Status::TooManyProcesses);
         }
     }
 }

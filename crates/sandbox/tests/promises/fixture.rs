@@ -54,7 +54,7 @@ impl Fixture {
     }
 
     pub(crate) fn try_run(&self, command: &Command) -> Result<Outcome, SandboxError> {
-        sandbox::run(&program(), &self.root, command, |_| ())
+        sandbox::run(&program(), &self.root, command)
     }
 
     pub(crate) fn run(&self, command: &Command) -> Outcome {

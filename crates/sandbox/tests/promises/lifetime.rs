@@ -4,9 +4,8 @@ use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 use rustix::process::{Pid, Signal};
-use sandbox::Status;
 
-use crate::fixture::{Fixture, command, is_running, probe, program, text, token};
+use crate::fixture::{Fixture, is_running, probe, text, token};
 
 #[test]
 fn what_a_command_leaves_behind_ends_with_it() {
@@ -21,30 +20,6 @@ fn what_a_command_leaves_behind_ends_with_it() {
 fn orphans_are_reaped() {
     let fixture = Fixture::new();
     assert_eq!(fixture.output(&["orphans", "5"]), "all reaped");
-}
-
-#[test]
-fn a_dropped_sandbox_is_ended() {
-    let fixture = Fixture::new();
-    let token = &token("dropped-while-running");
-    let mut ask = command(&["ask", "8080", token]);
-    ask.listen = vec![8080];
-    let mut running = sandbox::spawn(&program(), &fixture.root, &ask).expect("it starts");
-    let listeners = running.take_listeners();
-    let _question = listeners[0].accept().expect("a question");
-    assert!(is_running(token));
-    drop(running);
-    assert!(!is_running(token));
-}
-
-#[test]
-fn the_thread_that_started_a_sandbox_may_end_before_it() {
-    let fixture = Fixture::new();
-    let running = std::thread::scope(|scope| {
-        let start = || sandbox::spawn(&program(), &fixture.root, &command(&["stdin"]));
-        scope.spawn(start).join().expect("the thread").expect("it starts")
-    });
-    assert_eq!(running.wait().expect("an outcome").status, Status::Exited(0));
 }
 
 /// A caller in a process of its own, whose command sleeps; it shares its output with everything it started.

@@ -90,7 +90,7 @@ fn a_root_that_cannot_be_made_is_told_with_its_path() {
     let fixture = Fixture::new();
     let absent = fixture.folder.path().join("absent");
     let file = fixture.root.layers[0].join("etc/passwd");
-    let run = |layers| sandbox::run(&program(), &Root { layers }, &command(&["exit", "0"]), |_| ());
+    let run = |layers| sandbox::run(&program(), &Root { layers }, &command(&["exit", "0"]));
     assert!(matches!(run(vec![]), Err(SandboxError::NoLayers)));
     match run(vec![fixture.root.layers[0].clone(), absent.clone()]) {
         Err(SandboxError::Failed(failure)) => {
