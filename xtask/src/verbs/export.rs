@@ -5,9 +5,10 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 use oci::export::{self, Existing};
-use oci::{Image, Layout, Reference};
+use oci::{Image, Reference};
 use rootfs::{Ownership, RootPath};
 
+use super::session::{self, Settings};
 use crate::cli::{ExportFlags, ExportFormat};
 use crate::ending::Ending;
 use crate::environment;
@@ -18,9 +19,10 @@ const RECORDS: &str = "/var/lib/dpkg/status.d";
 
 /// Writes the image in the form that was asked for.
 pub(crate) fn export(flags: &ExportFlags, printer: &Printer) -> anyhow::Result<Ending> {
-    let layout = Layout::open(&environment::project_root()?.join("dist/oci"))?;
-    let image = layout.resolve(&flags.image)?;
-    let references: Vec<Reference> = layout
+    let builder = session::builder(Settings::default())?;
+    let image = builder.image(&flags.image)?;
+    let references: Vec<Reference> = builder
+        .layout()?
         .references()?
         .into_iter()
         .filter(|(_, descriptor)| descriptor.digest == image.descriptor.digest)
