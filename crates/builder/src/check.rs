@@ -164,13 +164,8 @@ impl Builder {
     /// When there is no such image, or no command, or the sandbox cannot start.
     pub fn run(&self, reference: &str, command: &[OsString]) -> Result<Ending, BuildError> {
         let image = self.image(reference)?;
-        let own: Vec<OsString> = image.config.config.cmd.iter().map(OsString::from).collect();
-        let words = if command.is_empty() { &own } else { command };
-        let Some((program, args)) = words.split_first() else {
-            return Err(BuildError::NoCommand { image: reference.to_owned() });
-        };
         self.sandbox(reference, &image)?
-            .attach(program, args)
+            .attach(command)
             .map_err(|source| BuildError::Engine { image: reference.to_owned(), source })
     }
 

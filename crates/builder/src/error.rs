@@ -144,12 +144,6 @@ pub enum BuildError {
         /// Why.
         source: crate::check::TreeFault,
     },
-    /// An image has no command of its own.
-    #[error("{image} has no command of its own")]
-    NoCommand {
-        /// The image.
-        image: String,
-    },
     /// The run record is none.
     #[error(transparent)]
     Record(#[from] schema::run::RunRecordError),
@@ -166,7 +160,6 @@ impl BuildError {
             Self::Resolve { source, .. } => source.hint(),
             Self::LockedOut { .. } => Some("run `cargo xtask update`, or leave `--locked` out".to_owned()),
             Self::NotLocked { .. } => Some("run `cargo xtask build-all`".to_owned()),
-            Self::NoCommand { .. } => Some("name a command".to_owned()),
             Self::OtherRuby { .. } => Some("write the Ruby that the distro has into matrix.toml".to_owned()),
             Self::Package(error) => error.hint(),
             Self::Findings(error) => error.hint(),

@@ -20,7 +20,7 @@ pub trait Engine: Sync {
 /// A command to run in an image.
 #[derive(Debug, Clone)]
 pub struct Run<'a> {
-    /// The program, by path or by name, and its arguments.
+    /// The program, by path or by name, and its arguments; all of them arguments where the image has an entry point.
     pub command: Vec<&'a str>,
     /// Environment beside the image's own.
     pub environment: &'a BTreeMap<String, String>,

@@ -15,6 +15,9 @@ pub enum EngineError {
     /// The user of an image's configuration is more than two numbers.
     #[error("cannot run as user `{0}`: expected two numbers, as `65532:65532`")]
     User(String),
+    /// An image that has no command of its own, and none was given.
+    #[error("the image has no command of its own")]
+    NoCommand,
     /// A file of the image could not be read.
     #[error("cannot read the image's files")]
     Files(#[source] io::Error),
@@ -58,6 +61,7 @@ impl EngineError {
                 Some(format!("install {tool} and start its daemon if it has one, or choose another engine"))
             }
             Self::HandOver { source, .. } => source.hint(),
+            Self::NoCommand => Some("name a command".to_owned()),
             _ => None,
         }
     }

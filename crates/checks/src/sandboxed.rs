@@ -1,7 +1,7 @@
 //! The sandbox as an engine: the image's own unpacked layers, with the circumstances that a container engine would give.
 
 use std::collections::BTreeMap;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -23,6 +23,8 @@ const DAY: Duration = Duration::from_hours(24);
 pub struct Sandbox {
     program: Program,
     root: Root,
+    entry_point: Vec<OsString>,
+    default_command: Vec<OsString>,
     environment: BTreeMap<OsString, OsString>,
     folder: PathBuf,
     user: u32,
@@ -46,48 +48,60 @@ impl Sandbox {
             execution.env.iter().filter_map(|pair| pair.split_once('=')).map(|(n, v)| (n.into(), v.into())),
         );
         let folder = if execution.working_dir.is_empty() { "/" } else { &execution.working_dir };
-        Ok(Self { program, root: Root { layers }, environment, folder: folder.into(), user, group })
+        let words = |words: &[String]| words.iter().map(OsString::from).collect();
+        Ok(Self {
+            program,
+            root: Root { layers },
+            entry_point: words(&execution.entrypoint),
+            default_command: words(&execution.cmd),
+            environment,
+            folder: folder.into(),
+            user,
+            group,
+        })
     }
 
-    /// Runs one command for a person: it has the caller's standard streams, and a day.
+    /// Runs one command for a person, the image's own where `words` is empty: it has the caller's standard streams, and
+    /// a day.
     ///
     /// # Errors
-    /// The sandbox could not start, or the image has no such program.
-    pub fn attach(&self, program: &OsStr, args: &[OsString]) -> Result<Ending, EngineError> {
+    /// The sandbox could not start, or the image has no such program, or none of its own.
+    pub fn attach(&self, words: &[OsString]) -> Result<Ending, EngineError> {
+        let words = if words.is_empty() { &self.default_command } else { words };
         let command = Command {
-            args: args.to_vec(),
             stdin: Stdin::Inherit,
             output: Output::Inherit,
             limits: Limits { time: DAY, ..Limits::default() },
-            ..self.command(program)
+            ..self.command(words.iter().cloned())?
         };
         let outcome = sandbox::run(&self.program, &self.root, &command)?;
         Ok(ending(outcome.status, &outcome.stdout))
     }
 
-    /// A command in the circumstances of the image.
-    fn command(&self, program: &OsStr) -> Command {
-        Command {
+    /// A command in the circumstances of the image, behind its entry point (OCI image specification,
+    /// `config.Entrypoint`).
+    fn command(&self, words: impl IntoIterator<Item = OsString>) -> Result<Command, EngineError> {
+        let mut words = self.entry_point.iter().cloned().chain(words);
+        let program = words.next().ok_or(EngineError::NoCommand)?;
+        Ok(Command {
+            args: words.collect(),
             env: self.environment.clone(),
             cwd: self.folder.clone(),
             uid: self.user,
             gid: self.group,
             ..Command::new(program)
-        }
+        })
     }
 }
 
 impl Engine for Sandbox {
     fn run(&self, run: &Run<'_>) -> Result<Outcome, EngineError> {
-        let (program, args) =
-            run.command.split_first().map_or(("", &[][..]), |(program, args)| (*program, args));
         let mut command = Command {
-            args: args.iter().map(OsString::from).collect(),
             hostname: "check".to_owned(),
             stdin: Stdin::Bytes(run.stdin.clone()),
             output: Output::Capture { limit: OUTPUT_LIMIT },
             limits: Limits { time: run.time_limit, ..Limits::default() },
-            ..self.command(OsStr::new(program))
+            ..self.command(run.command.iter().map(OsString::from))?
         };
         command.env.extend(run.environment.iter().map(|(name, value)| (name.into(), value.into())));
         match sandbox::run(&self.program, &self.root, &command) {
@@ -155,6 +169,24 @@ fn home_in(passwd: &str, user: u32) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_entry_point_stands_in_front_of_every_command() {
+        let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
+        for (entry_point, given, wanted) in [
+            (&[][..], &["ruby", "-v"][..], Some(&["ruby", "-v"][..])),
+            (&["env", "-i"], &["ruby"], Some(&["env", "-i", "ruby"])),
+            (&["env"], &[], Some(&["env"])),
+            (&[], &[], None),
+        ] {
+            let execution = Execution { entrypoint: words(entry_point), ..Execution::default() };
+            let program = Program::at("/absent", []);
+            let sandbox = Sandbox::new(program, Vec::new(), &execution).unwrap();
+            let command = sandbox.command(given.iter().map(OsString::from)).ok();
+            let all = command.map(|command| [vec![command.program], command.args].concat());
+            assert_eq!(all, wanted.map(|words| words.iter().map(OsString::from).collect()));
+        }
+    }
 
     #[test]
     fn users_are_numbers() {
