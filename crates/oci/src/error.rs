@@ -144,9 +144,14 @@ impl LayoutError {
     /// What to do next, where there is something.
     pub fn hint(&self) -> Option<String> {
         match &*self.fault {
-            Fault::NoLayout => {
-                Some("build an image first, or name the folder of an OCI image layout".to_owned())
-            }
+            Fault::NoLayout => Some("build an image first".to_owned()),
+            Fault::LayoutVersion(_)
+            | Fault::Malformed { .. }
+            | Fault::DocumentTooLarge { .. }
+            | Fault::DoubledReference(_) => Some(format!(
+                "remove the folder `{}` and build again: nothing is in it that cannot be built",
+                self.layout.display()
+            )),
             Fault::NoReference { known, .. } if known.is_empty() => {
                 Some("the layout names no image yet: build one first".to_owned())
             }
@@ -156,7 +161,7 @@ impl LayoutError {
                 Some(format!("there is {}{more}", listed.join(", ")))
             }
             Fault::NoBlob(_) | Fault::BlobSize { .. } | Fault::BlobDigest { .. } => {
-                Some("remove the layout's folder and build the image again".to_owned())
+                Some("build all images again: what is damaged is written anew".to_owned())
             }
             Fault::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => Some(
                 "the disk is full: free some space and run it again; nothing incomplete was kept".to_owned(),

@@ -150,7 +150,7 @@ fn run_starts_a_command_and_ends_as_it_does() {
     status 2
     -- errors
     error: cannot find an image layout: there is no file `oci-layout` (image layout `[project]/dist/oci`)
-    hint: build an image first, or name the folder of an OCI image layout
+    hint: build an image first
     ");
     project.build();
     insta::assert_snapshot!(project.run(&["run", "tiny:3.3", "--", "hello"]), @"
@@ -192,7 +192,7 @@ fn a_layer_that_was_damaged_since_is_not_started() {
     status 2
     -- errors
     error: the blob sha256:[digest] is damaged: its bytes have the digest sha256:[digest] (image layout `[project]/dist/oci`)
-    hint: remove the layout's folder and build the image again
+    hint: build all images again: what is damaged is written anew
     ");
     project.build();
     project.run(&["run", "tiny:3.3", "--", "hello"]).good();

@@ -198,10 +198,38 @@ fn a_layer_that_is_no_tar_is_named() {
 }
 
 #[test]
+fn a_damaged_blob_is_repaired_by_what_wrote_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let layout = Layout::create(folder.path()).unwrap();
+    let descriptor = put(&layout, &["ruby:3.3"], "3.3.8");
+    for digest in [descriptor.digest, base().layer.digest] {
+        for damage in [&b""[..], b"damage"] {
+            fs_err::write(layout.blob_path(&digest), damage).unwrap();
+            let error = read(&layout).unwrap_err();
+            assert_eq!(error.hint().unwrap(), "build all images again: what is damaged is written anew");
+            put(&layout, &["ruby:3.3"], "3.3.8");
+            read(&layout).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_damaged_file_of_the_layout_itself_is_not() {
+    for file in ["index.json", "oci-layout"] {
+        for damage in ["", "{", "{}", r#"{"schemaVersion":1,"imageLayoutVersion":"2"}"#] {
+            let error = error_after(|_, at| fs_err::write(at.join(file), damage).unwrap());
+            let hint = error.hint().unwrap();
+            assert!(hint.starts_with(&format!("remove the folder `{}`", error.layout.display())), "{hint}");
+            assert!(hint.ends_with("and build again: nothing is in it that cannot be built"), "{hint}");
+        }
+    }
+}
+
+#[test]
 fn hints_name_the_next_step() {
     let folder = tempfile::tempdir().unwrap();
     let hint = |error: LayoutError| error.hint().unwrap();
-    insta::assert_snapshot!(hint(Layout::open(folder.path()).unwrap_err()), @"build an image first, or name the folder of an OCI image layout");
+    insta::assert_snapshot!(hint(Layout::open(folder.path()).unwrap_err()), @"build an image first");
     let layout = Layout::create(folder.path()).unwrap();
     insta::assert_snapshot!(hint(layout.resolve("ruby:3.3").unwrap_err()), @"the layout names no image yet: build one first");
     let names: Vec<String> = (0..9).map(|number| format!("ruby:3.{number}")).collect();
