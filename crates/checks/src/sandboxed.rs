@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use oci::document::Execution;
-use sandbox::{Captured, Command, Limits, Output, Program, Root, SandboxError, Status, Stdin, Step};
+use sandbox::{Captured, Command, Limits, Program, Root, SandboxError, Status, Step, Streams};
 
 use crate::engine::{Ending, Engine, Outcome, Run};
 use crate::error::EngineError;
@@ -61,16 +61,15 @@ impl Sandbox {
         })
     }
 
-    /// Runs one command for a person, the image's own where `words` is empty: it has the caller's standard streams, and
-    /// a day.
+    /// Runs one command for a person, the image's own where `words` is empty: it has the caller's standard streams, gets
+    /// the signals that would end the caller, and may take a day.
     ///
     /// # Errors
     /// The sandbox could not start, or the image has no such program, or none of its own.
     pub fn attach(&self, words: &[OsString]) -> Result<Ending, EngineError> {
         let words = if words.is_empty() { &self.default_command } else { words };
         let command = Command {
-            stdin: Stdin::Inherit,
-            output: Output::Inherit,
+            streams: Streams::Attached,
             limits: Limits { time: DAY, ..Limits::default() },
             ..self.command(words.iter().cloned())?
         };
@@ -98,8 +97,7 @@ impl Engine for Sandbox {
     fn run(&self, run: &Run<'_>) -> Result<Outcome, EngineError> {
         let mut command = Command {
             hostname: "check".to_owned(),
-            stdin: Stdin::Bytes(run.stdin.clone()),
-            output: Output::Capture { limit: OUTPUT_LIMIT },
+            streams: Streams::Captured { stdin: run.stdin.clone(), limit: OUTPUT_LIMIT },
             limits: Limits { time: run.time_limit, ..Limits::default() },
             ..self.command(run.command.iter().map(OsString::from))?
         };

@@ -30,7 +30,7 @@ fn main() -> ExitCode {
 fn run(args: &[&str]) -> io::Result<ExitCode> {
     match args {
         ["sandbox-init"] => sandbox::init_main(),
-        ["call", layer, command @ ..] => call(layer, command)?,
+        ["call", layer, program, args @ ..] => call(layer, program, args)?,
         ["exit", status] => return Ok(ExitCode::from(status.parse::<u8>().unwrap_or(255))),
         ["kill-self", "TERM"] => rustix::process::kill_process(rustix::process::getpid(), Signal::TERM)?,
         ["kill-self", "KILL"] => rustix::process::kill_process(rustix::process::getpid(), Signal::KILL)?,
@@ -61,6 +61,7 @@ fn run(args: &[&str]) -> io::Result<ExitCode> {
         }
         ["orphans", count] => orphans(number(count))?,
         ["sleep", ..] => sleep(),
+        ["size"] => size()?,
         ["mount"] => report(rustix::mount::mount("t", "/tmp", "tmpfs", MountFlags::empty(), None)),
         ["interfaces"] => interfaces()?,
         ["listen", port] => report(TcpListener::bind(("127.0.0.1", port.parse().unwrap_or(0)))),
@@ -76,14 +77,13 @@ fn run(args: &[&str]) -> io::Result<ExitCode> {
 }
 
 /// Runs a command as the tests do, with this process's own input and output, and waits for it.
-fn call(layer: &str, command: &[&str]) -> io::Result<()> {
-    let program = sandbox::Program::current_executable("sandbox-init");
+fn call(layer: &str, program: &str, args: &[&str]) -> io::Result<()> {
+    let init = sandbox::Program::current_executable("sandbox-init");
     let root = sandbox::Root { layers: vec![PathBuf::from(layer)] };
-    let mut inside = sandbox::Command::new("/bin/probe");
-    inside.args = command.iter().map(Into::into).collect();
-    inside.stdin = sandbox::Stdin::Inherit;
-    inside.output = sandbox::Output::Inherit;
-    match sandbox::run(&program, &root, &inside) {
+    let mut command = sandbox::Command::new(program);
+    command.args = args.iter().map(Into::into).collect();
+    command.streams = sandbox::Streams::Attached;
+    match sandbox::run(&init, &root, &command) {
         Ok(outcome) => println!("{:?}", outcome.status),
         Err(error) => {
             let hint = error.hint().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
@@ -255,6 +255,12 @@ fn is_other_process(path: &Path) -> bool {
 fn sleep() {
     println!("asleep");
     std::thread::sleep(Duration::from_secs(1_000_000));
+}
+
+fn size() -> io::Result<()> {
+    let size = rustix::termios::tcgetwinsize(io::stdin())?;
+    println!("{} rows, {} columns", size.ws_row, size.ws_col);
+    Ok(())
 }
 
 fn interfaces() -> io::Result<()> {

@@ -51,10 +51,8 @@ pub struct Command {
     pub gid: u32,
     /// Host name inside.
     pub hostname: String,
-    /// Where standard input comes from.
-    pub stdin: Stdin,
-    /// Where standard output and standard error go.
-    pub output: Output,
+    /// What it reads, and where its output goes.
+    pub streams: Streams,
     /// Bounds of the whole process tree.
     pub limits: Limits,
 }
@@ -71,34 +69,28 @@ impl Command {
             uid: 0,
             gid: 0,
             hostname: "sandbox".to_owned(),
-            stdin: Stdin::Null,
-            output: Output::Capture { limit: 1 << 20 },
+            streams: Streams::Captured { stdin: Vec::new(), limit: 1 << 20 },
             limits: Limits::default(),
         }
     }
 }
 
-/// Standard input of a command.
+/// Standard input, standard output and standard error of a command.
 #[derive(Debug, Clone)]
-pub enum Stdin {
-    /// Empty.
-    Null,
-    /// These bytes, then the end.
-    Bytes(Vec<u8>),
-    /// The caller's own.
-    Inherit,
-}
-
-/// Standard output and standard error of a command.
-#[derive(Debug, Clone, Copy)]
-pub enum Output {
-    /// Kept in memory, at most `limit` bytes of each; what comes after is read and thrown away.
-    Capture {
-        /// Bytes kept of each stream.
+pub enum Streams {
+    /// The caller gives the input, and gets the output.
+    Captured {
+        /// What is to be read, before the end.
+        stdin: Vec<u8>,
+        /// Bytes kept of each output; what comes after is read and thrown away.
         limit: usize,
     },
-    /// The caller's own.
-    Inherit,
+    /// The caller's own: a person is at the command. It also gets the signals that are meant to end the caller, and
+    /// learns that the terminal's size has changed; the caller lives on until the command has ended. Suspending
+    /// (`TSTP`) does nothing. What the caller ignores (`nohup`) is not for the command either.
+    ///
+    /// One command of a process at a time: a second one waits.
+    Attached,
 }
 
 /// Bounds of a process tree; the crate's first page says how each of them holds.

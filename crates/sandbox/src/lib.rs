@@ -15,6 +15,9 @@
 //! - No capability, no way to get one (`no_new_privs`, empty bounding set, no further user namespace), umask 022,
 //!   default signal handling, no open file but the standard three, no variable but those given.
 //!
+//! - Its own session, without a terminal to control: it can neither type for the person (`TIOCSTI`) nor signal a group
+//!   of processes outside. Where a person is at it, the caller passes the terminal's signals on ([`Streams::Attached`]).
+//!
 //! # Root or not
 //!
 //! A caller that may set ids (root) maps every id it has: owners of files in layers count, and the command runs as
@@ -50,10 +53,11 @@ mod error;
 mod init;
 mod obstacle;
 mod running;
+mod signals;
 mod sys;
 mod wire;
 
-pub use command::{Command, Limits, Output, Program, Root, Stdin};
+pub use command::{Command, Limits, Program, Root, Streams};
 pub use error::{Failure, SandboxError, Step};
 pub use init::init_main;
 pub use obstacle::Obstacle;

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Stdio};
 use std::time::Duration;
@@ -11,9 +11,10 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use serde::{Deserialize, Serialize};
 
-use crate::command::{Command, Output, Program, Root, Stdin};
-use crate::error::{Doing, SandboxError, Step};
+use crate::command::{Command, Program, Root, Streams};
+use crate::error::SandboxError;
 use crate::obstacle::{Host, Obstacle};
+use crate::signals::Signals;
 use crate::wire::{self, Execution, Report, Setup};
 
 /// What came of a command.
@@ -58,27 +59,23 @@ pub fn run(program: &Program, root: &Root, command: &Command) -> Result<Outcome,
     if root.layers.is_empty() {
         return Err(SandboxError::NoLayers);
     }
-    let setup =
-        wire::memory_file("setup", &serde_json::to_vec(&setup(root, command)).map_err(io::Error::from)?)?;
-    let stdin = match &command.stdin {
-        Stdin::Null => File::open("/dev/null").doing_to(Step::OpenDevice, "/dev/null")?.into(),
-        Stdin::Bytes(bytes) => wire::memory_file("stdin", bytes)?,
-        Stdin::Inherit => io::stdin().as_fd().try_clone_to_owned()?,
+    // Before the command starts, so that no signal is lost.
+    let signals = match command.streams {
+        Streams::Captured { .. } => None,
+        Streams::Attached => Some(Signals::take()?),
     };
-    let mut monitor = Monitor::start(program, command.output)?;
-    // A monitor that is gone already is noticed below, as the end of what it says.
-    match wire::send(&monitor.control, &(), &[setup.as_fd(), stdin.as_fd()]) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
-        sent => sent?,
-    }
+    let setup = serde_json::to_vec(&setup(root, command)).map_err(io::Error::from)?;
+    let setup = wire::memory_file("setup", &setup)?;
+    let (stdin, limit) = match &command.streams {
+        Streams::Captured { stdin, limit } => (wire::memory_file("stdin", stdin)?, *limit),
+        Streams::Attached => (io::stdin().as_fd().try_clone_to_owned()?, 0),
+    };
+    let mut monitor = Monitor::start(program, &command.streams)?;
+    monitor.tell(&(), &[setup.as_fd(), stdin.as_fd()])?;
     drop((setup, stdin));
-    let limit = match command.output {
-        Output::Capture { limit } => limit,
-        Output::Inherit => 0,
-    };
     let mut stdout = Stream::new(monitor.child.stdout.take().map(OwnedFd::from), limit);
     let mut stderr = Stream::new(monitor.child.stderr.take().map(OwnedFd::from), limit);
-    match monitor.follow(&mut stdout, &mut stderr)? {
+    match monitor.follow(&mut stdout, &mut stderr, signals.as_ref())? {
         Some(Report::Ended(status, duration)) => {
             Ok(Outcome { status, stdout: stdout.captured, stderr: stderr.captured, duration })
         }
@@ -97,7 +94,7 @@ fn setup(root: &Root, command: &Command) -> Setup {
         limits: command.limits,
         uid: command.uid,
         gid: command.gid,
-        own_output: matches!(command.output, Output::Capture { .. }),
+        own_output: matches!(command.streams, Streams::Captured { .. }),
         command: Execution {
             program: command.program.clone(),
             args: command.args.clone(),
@@ -115,13 +112,13 @@ struct Monitor {
 }
 
 impl Monitor {
-    fn start(program: &Program, output: Output) -> Result<Self, SandboxError> {
+    fn start(program: &Program, streams: &Streams) -> Result<Self, SandboxError> {
         let (control, theirs) =
             rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
                 .map_err(io::Error::from)?;
-        let stream = || match output {
-            Output::Capture { .. } => Stdio::piped(),
-            Output::Inherit => Stdio::inherit(),
+        let stream = || match streams {
+            Streams::Captured { .. } => Stdio::piped(),
+            Streams::Attached => Stdio::inherit(),
         };
         // The socket goes in as standard input: thus no file of this process has to be inheritable, not even for the
         // moment in which another thread starts a program. The first argument shows in the sandbox's /proc.
@@ -137,22 +134,43 @@ impl Monitor {
         Ok(Self { child, control })
     }
 
-    /// Reads what the command writes until all of the sandbox is gone; the last thing that came of it.
-    fn follow(&self, stdout: &mut Stream, stderr: &mut Stream) -> Result<Option<Report>, SandboxError> {
+    /// Sends a message. A monitor that is gone already is noticed as the end of what it says.
+    fn tell(&self, message: &impl Serialize, files: &[BorrowedFd<'_>]) -> io::Result<()> {
+        match wire::send(&self.control, message, files) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            sent => sent,
+        }
+    }
+
+    /// Reads what the command writes, and passes signals on, until all of the sandbox is gone. The last thing that came
+    /// of it.
+    fn follow(
+        &self,
+        stdout: &mut Stream,
+        stderr: &mut Stream,
+        signals: Option<&Signals>,
+    ) -> Result<Option<Report>, SandboxError> {
         let mut report = None;
         let mut ended = false;
         while !ended || stdout.is_open() || stderr.is_open() {
-            let ready = poll(self, ended, [stdout, stderr])?;
-            if ready.stdout {
+            let control = (!ended).then(|| self.control.as_fd());
+            let files = [control, stdout.as_fd(), stderr.as_fd(), signals.map(AsFd::as_fd)];
+            let [control, from_stdout, from_stderr, signaled] = wait_for_any(files)?;
+            if from_stdout {
                 stdout.read()?;
             }
-            if ready.stderr {
+            if from_stderr {
                 stderr.read()?;
             }
-            if ready.control {
+            if control {
                 match wire::receive(&self.control)? {
                     Some((received, _)) => report = Some(received),
                     None => ended = true,
+                }
+            }
+            if signaled {
+                for signal in signals.map(Signals::received).transpose()?.unwrap_or_default() {
+                    self.tell(&signal, &[])?;
                 }
             }
         }
@@ -192,6 +210,10 @@ impl Stream {
         self.pipe.is_some()
     }
 
+    fn as_fd(&self) -> Option<BorrowedFd<'_>> {
+        self.pipe.as_ref().map(File::as_fd)
+    }
+
     /// Reads once what is there, and closes the pipe at its end.
     fn read(&mut self) -> io::Result<()> {
         let Some(pipe) = &self.pipe else { return Ok(()) };
@@ -207,20 +229,11 @@ impl Stream {
     }
 }
 
-/// What can be read without waiting.
-struct Ready {
-    control: bool,
-    stdout: bool,
-    stderr: bool,
-}
-
-fn poll(monitor: &Monitor, ended: bool, [stdout, stderr]: [&Stream; 2]) -> io::Result<Ready> {
-    let control = (!ended).then(|| monitor.control.as_fd());
-    let files = [control, stdout.pipe.as_ref().map(File::as_fd), stderr.pipe.as_ref().map(File::as_fd)];
+/// Waits until there is something to read; tells from which of the files.
+fn wait_for_any<const N: usize>(files: [Option<BorrowedFd<'_>>; N]) -> io::Result<[bool; N]> {
     let mut polled: Vec<_> =
         files.iter().flatten().map(|file| PollFd::from_borrowed_fd(*file, PollFlags::IN)).collect();
     rustix::io::retry_on_intr(|| rustix::event::poll(&mut polled, None))?;
     let mut results = polled.iter().map(|file| !file.revents().is_empty());
-    let [control, stdout, stderr] = files.map(|file| file.is_some() && results.next().unwrap_or(false));
-    Ok(Ready { control, stdout, stderr })
+    Ok(files.map(|file| file.is_some() && results.next().unwrap_or(false)))
 }

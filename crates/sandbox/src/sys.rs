@@ -55,6 +55,50 @@ pub(crate) fn restore_default_signals() {
     }
 }
 
+/// A signal that has a handler until this is dropped; then it is as before.
+pub(crate) struct Handled {
+    signal: libc::c_int,
+    before: libc::sigaction,
+}
+
+/// Has `handler` called whenever `signal` comes, unless the process ignores it. System calls go on afterwards.
+///
+/// The handler may run at any moment in any thread: it must not do more than `signal-safety(7)` allows.
+pub(crate) fn handle_unless_ignored(
+    signal: libc::c_int,
+    handler: extern "C" fn(libc::c_int),
+) -> io::Result<Option<Handled>> {
+    // SAFETY: sigaction is plain data, for which all zeros is a valid value: no flag, an empty mask.
+    let (mut action, mut before): (libc::sigaction, libc::sigaction) = unsafe { std::mem::zeroed() };
+    // SAFETY: without a new action, sigaction(2) only writes the present one through the pointer.
+    if unsafe { libc::sigaction(signal, std::ptr::null(), &raw mut before) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    if before.sa_sigaction == libc::SIG_IGN {
+        return Ok(None);
+    }
+    action.sa_sigaction = handler as libc::sighandler_t;
+    action.sa_flags = libc::SA_RESTART;
+    // SAFETY: the action is a function of the type that is called without SA_SIGINFO, and it lives forever.
+    if unsafe { libc::sigaction(signal, &raw const action, std::ptr::null_mut()) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(Some(Handled { signal, before }))
+}
+
+impl Drop for Handled {
+    fn drop(&mut self) {
+        // SAFETY: this action was the valid one for this signal.
+        unsafe { libc::sigaction(self.signal, &raw const self.before, std::ptr::null_mut()) };
+    }
+}
+
+impl std::fmt::Debug for Handled {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_tuple("Handled").field(&self.signal).finish()
+    }
+}
+
 /// Brings up `lo` in the network namespace of the process; the kernel then gives it 127.0.0.1/8 and `::1`.
 pub(crate) fn raise_loopback(socket: impl AsFd) -> io::Result<()> {
     // SAFETY: ifreq is plain data, for which all zeros is a valid value.

@@ -2,7 +2,7 @@
 //! open file may travel with it, and its end is the end of the other side.
 //!
 //! The caller sends one message: two open files, the [`Setup`] (as JSON, of any size) and the command's standard input.
-//! One [`Report`] comes back.
+//! After it come, each in a message, the numbers of signals for the command. One [`Report`] comes back.
 
 use std::ffi::OsString;
 use std::fs::File;

@@ -1,6 +1,6 @@
 //! The monitor: outside of the sandbox, between the caller and process 1. It maps the ids, which only a process
-//! outside may do in full, and kills process 1, and with it everything inside, when the caller is gone. Should the
-//! monitor itself be killed, the kernel kills process 1.
+//! outside may do in full, passes on the signals that the caller has for the command, and kills process 1, and with it
+//! everything inside, when the caller is gone. Should the monitor itself be killed, the kernel kills process 1.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -27,7 +27,7 @@ pub(super) fn monitor() -> io::Result<()> {
 }
 
 fn contain(control: &OwnedFd) -> Result<(), Failure> {
-    // Away from the caller's terminal: what is typed there goes to the caller, who decides.
+    // Away from the caller's terminal: its signals go to the caller, who passes them on where a person is at the command.
     rustix::process::setsid().doing(Step::Configure)?;
     let (setup, stdin) = receive_setup(control).doing(Step::Configure)?;
     let mapping = Mapping::choose(&setup).doing(Step::MapIds)?;
@@ -35,7 +35,7 @@ fn contain(control: &OwnedFd) -> Result<(), Failure> {
     match sys::clone_into_namespaces().doing(Step::CreateNamespaces)? {
         Side::Inside => {
             drop(hold);
-            // One byte says that the ids are mapped; the end says that they never will be.
+            // One byte says that the ids are mapped; the end says that they never will be. Later ones are signals.
             let mut byte = [0];
             if matches!((&lifeline).read(&mut byte), Ok(1)) {
                 super::init(&setup, &mapping, control, stdin, &lifeline.into());
@@ -48,7 +48,7 @@ fn contain(control: &OwnedFd) -> Result<(), Failure> {
                 .write(init)
                 .doing(Step::MapIds)
                 .and_then(|()| hold.write_all(&[1]).doing(Step::Configure))
-                .and_then(|()| guard(init, control).doing(Step::Supervise));
+                .and_then(|()| guard(init, control, &mut hold).doing(Step::Supervise));
             // The init ends when the other end of its lifeline does.
             drop(hold);
             reap(init);
@@ -72,15 +72,23 @@ fn pipe() -> io::Result<(File, File)> {
     Ok((read.into(), write.into()))
 }
 
-/// Waits until the init has ended or the caller is gone; then kills the init.
-fn guard(init: Pid, control: &OwnedFd) -> io::Result<()> {
+/// Waits until the init has ended or the caller is gone, passing signals on; then kills the init.
+fn guard(init: Pid, control: &OwnedFd, hold: &mut File) -> io::Result<()> {
     let process = rustix::process::pidfd_open(init, PidfdFlags::empty())?;
-    let mut polled = [
-        // The caller sends nothing more: whatever happens here is its end.
-        PollFd::new(control, PollFlags::IN | PollFlags::RDHUP),
-        PollFd::new(&process, PollFlags::IN),
-    ];
-    rustix::io::retry_on_intr(|| rustix::event::poll(&mut polled, None))?;
+    loop {
+        let mut polled =
+            [PollFd::new(control, PollFlags::IN | PollFlags::RDHUP), PollFd::new(&process, PollFlags::IN)];
+        rustix::io::retry_on_intr(|| rustix::event::poll(&mut polled, None))?;
+        let [_, process] = polled;
+        if !process.revents().is_empty() {
+            break;
+        }
+        match wire::receive::<u8>(control)? {
+            // An init that has ended meanwhile is noticed in the next round.
+            Some((signal, _)) => _ = hold.write_all(&[signal]),
+            None => break,
+        }
+    }
     match rustix::process::pidfd_send_signal(&process, Signal::KILL) {
         Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
         Err(error) => Err(error.into()),

@@ -1,5 +1,5 @@
-//! Process 1 at work: it reaps whatever ends, and looks at the tree from time to time. It ends with the command, on a
-//! limit, or with the monitor; the kernel then kills all that is left.
+//! Process 1 at work: it reaps whatever ends, hands signals to the command, and looks at the tree from time to time. It
+//! ends with the command, on a limit, or with the monitor; the kernel then kills all that is left.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, WaitOptions, WaitStatus};
+use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, WaitStatus};
 
 use crate::command::Limits;
 use crate::error::{Doing, Failure, Step};
@@ -27,8 +27,9 @@ pub(super) fn supervise(
     let process = rustix::process::pidfd_open(command, PidfdFlags::empty()).doing(Step::Supervise)?;
     loop {
         let left = limits.time.saturating_sub(started.elapsed());
-        if !wait(&process, lifeline, left.min(PERIOD)).doing(Step::Supervise)? {
-            return Ok(None);
+        if wait(&process, lifeline, left.min(PERIOD)).doing(Step::Supervise)? {
+            let Some(signals) = read(lifeline).doing(Step::Supervise)? else { return Ok(None) };
+            send(&signals, command);
         }
         if let Some(status) = reap(command).doing(Step::Supervise)? {
             return ended(status);
@@ -46,7 +47,7 @@ pub(super) fn supervise(
     }
 }
 
-/// Waits for the command's end, but not longer than `time`; false when the monitor is gone.
+/// Waits for the command's end, but not longer than `time`; tells whether there is something from the monitor.
 fn wait(process: &OwnedFd, lifeline: &OwnedFd, time: Duration) -> io::Result<bool> {
     let mut polled = [PollFd::new(process, PollFlags::IN), PollFd::new(lifeline, PollFlags::IN)];
     let time = Timespec { tv_sec: 0, tv_nsec: time.subsec_nanos().into() };
@@ -55,7 +56,23 @@ fn wait(process: &OwnedFd, lifeline: &OwnedFd, time: Duration) -> io::Result<boo
         Err(error) => return Err(error.into()),
     }
     let [_, lifeline] = polled;
-    Ok(lifeline.revents().is_empty())
+    Ok(!lifeline.revents().is_empty())
+}
+
+/// What the monitor says: numbers of signals for the command. `None` when it is gone.
+fn read(lifeline: &OwnedFd) -> io::Result<Option<Vec<u8>>> {
+    let mut signals = vec![0; 64];
+    let length = rustix::io::retry_on_intr(|| rustix::io::read(lifeline, &mut signals))?;
+    signals.truncate(length);
+    Ok((length > 0).then_some(signals))
+}
+
+/// Signals all of the command's group, as a terminal does.
+fn send(signals: &[u8], command: Pid) {
+    for signal in signals.iter().filter_map(|number| Signal::from_named_raw(i32::from(*number))) {
+        // A group that is gone needs none.
+        let _ = rustix::process::kill_process_group(command, signal);
+    }
 }
 
 /// Takes note of every process that has ended, orphans included; gives the status of `command` if it is among them.

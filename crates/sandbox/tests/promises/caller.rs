@@ -29,7 +29,7 @@ fn no_open_file_of_the_caller_leads_in() {
 #[test]
 fn signals_that_the_caller_ignores_do_reach_the_command() {
     let fixture = Fixture::new();
-    let script = r#"trap "" HUP INT TERM; exec "$0" call "$1" status SigIgn"#;
+    let script = r#"trap "" HUP INT TERM; exec "$0" call "$1" /bin/probe status SigIgn"#;
     let output = Command::new("sh")
         .args(["-c", script])
         .arg(probe())
@@ -49,7 +49,7 @@ fn inherited_streams_are_those_of_the_caller() {
     let mut caller = Command::new(probe())
         .arg("call")
         .arg(&fixture.root.layers[0])
-        .arg("stdin")
+        .args(["/bin/probe", "stdin"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -64,7 +64,7 @@ fn inherited_streams_are_those_of_the_caller() {
 #[test]
 fn denied_namespaces_are_told_with_the_other_engines() {
     let fixture = Fixture::new();
-    let script = r#"echo 0 >/proc/sys/user/max_user_namespaces && exec "$0" call "$1" exit 0"#;
+    let script = r#"echo 0 >/proc/sys/user/max_user_namespaces && exec "$0" call "$1" /bin/probe exit 0"#;
     let output = Command::new("unshare")
         .args(["--user", "--map-root-user", "sh", "-c", script])
         .arg(probe())

@@ -176,7 +176,7 @@ fn no_privilege_is_left_and_none_is_to_be_had() {
     if is_root() {
         assert_eq!(fixture.output(&["status", "Groups"]), "Groups:");
     }
-    let nested = fixture.run(&command(&["call", "/", "exit", "0"]));
+    let nested = fixture.run(&command(&["call", "/", "/bin/probe", "exit", "0"]));
     assert_eq!(nested.status, Status::Exited(1));
     assert!(text(&nested.stdout.bytes).contains("allows no further user namespace"), "{nested:?}");
 }

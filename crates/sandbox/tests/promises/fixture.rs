@@ -46,6 +46,11 @@ impl Fixture {
         layer
     }
 
+    /// A shell inside, the host's own.
+    pub(crate) fn add_shell(&self) {
+        install(Path::new("/bin/sh"), &self.root.layers[0], Path::new("bin/sh"), 0o755);
+    }
+
     pub(crate) fn write(&self, layer: &str, path: &str, text: &str) {
         let path = self.folder.path().join(layer).join(path);
         fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");

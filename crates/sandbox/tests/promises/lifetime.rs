@@ -27,7 +27,7 @@ fn caller(fixture: &Fixture, token: &str) -> (Child, BufReader<ChildStdout>) {
     let mut caller = Command::new(probe())
         .arg("call")
         .arg(&fixture.root.layers[0])
-        .args(["leave-and-sleep", token])
+        .args(["/bin/probe", "leave-and-sleep", token])
         .stdout(Stdio::piped())
         .spawn()
         .expect("the probe");

@@ -83,7 +83,7 @@ fn captured_output_is_bounded() {
     let outcome = fixture.run(&flood);
     assert_eq!((outcome.stdout.bytes.len(), outcome.stdout.cut), (1_000_000, false));
     assert_eq!((outcome.stderr.bytes.len(), outcome.stderr.cut), (1_000_000, false));
-    flood.output = sandbox::Output::Capture { limit: 1234 };
+    flood.streams = sandbox::Streams::Captured { stdin: Vec::new(), limit: 1234 };
     let outcome = fixture.run(&flood);
     assert_eq!(outcome.status, Status::Exited(0));
     assert_eq!((outcome.stdout.bytes.len(), outcome.stdout.cut), (1234, true));

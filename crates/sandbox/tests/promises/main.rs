@@ -11,6 +11,7 @@ mod lifetime;
 mod limits;
 mod network;
 mod outcome;
+mod terminal;
 
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;

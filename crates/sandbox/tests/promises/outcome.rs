@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 
-use sandbox::{Command, Root, SandboxError, Status, Stdin, Step};
+use sandbox::{Command, Root, SandboxError, Status, Step, Streams};
 
 use crate::fixture::{Fixture, command, program};
 
@@ -42,15 +42,16 @@ fn arguments_and_environment_arrive_as_given_and_alone() {
 #[test]
 fn input_is_what_the_caller_gives() {
     let fixture = Fixture::new();
+    let given = |stdin| Streams::Captured { stdin, limit: 1 << 20 };
     let mut read = command(&["stdin"]);
     assert_eq!(fixture.output_of(&read), "");
-    read.stdin = Stdin::Bytes(b"a line\nanother".to_vec());
+    read.streams = given(b"a line\nanother".to_vec());
     assert_eq!(fixture.output_of(&read), "a line\nanother");
     read.args = vec!["read".into(), "/dev/stdin".into()];
     read.uid = 65532;
     assert_eq!(fixture.output_of(&read), "a line\nanother");
     // More than a pipe holds, and nobody reads it.
-    read.stdin = Stdin::Bytes(vec![b'x'; 1 << 20]);
+    read.streams = given(vec![b'x'; 1 << 20]);
     read.args = vec!["exit".into(), "0".into()];
     assert_eq!(fixture.output_of(&read), "");
 }
