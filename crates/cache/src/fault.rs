@@ -296,9 +296,10 @@ mod tests {
         };
         assert!(hint(Fault::TooLong { limit: 1 }).is_some_and(|hint| hint.contains("another mirror")));
         assert!(hint(Fault::Short { expected: 2, received: 1 }).is_some_and(|hint| hint.contains("network")));
-        assert!(
-            hint(Fault::Status { status: 407, retry_after: None }).is_some_and(|hint| hint.contains("proxy"))
-        );
-        assert_eq!(hint(Fault::Status { status: 403, retry_after: None }), None);
+        for (status, says) in [(407, "proxy"), (403, "does not let"), (503, "in trouble")] {
+            let hint = hint(Fault::Status { status, retry_after: None });
+            assert!(hint.as_ref().is_some_and(|hint| hint.contains(says)), "{status}: {hint:?}");
+        }
+        assert_eq!(hint(Fault::Status { status: 404, retry_after: None }), None);
     }
 }
