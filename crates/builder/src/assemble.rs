@@ -144,7 +144,10 @@ pub(crate) fn put(
         architecture: target.architecture,
         created,
         // Engines show labels, registries show annotations.
-        execution: Execution { labels: annotations.clone(), ..execution(spec, ruby) },
+        execution: Execution {
+            labels: annotations.clone(),
+            ..execution(spec, target.row.ruby.as_str(), ruby)
+        },
         annotations,
     };
     let image = NewImage::new(recipe, layers.collect());
@@ -153,15 +156,15 @@ pub(crate) fn put(
 }
 
 /// How a container of the image starts.
-fn execution(spec: &ImageSpec, ruby: &str) -> Execution {
+fn execution(spec: &ImageSpec, series: &str, ruby: &str) -> Execution {
     let config = &spec.config;
-    let env =
-        config.environment.iter().map(|(name, value)| format!("{name}={}", value.replace("{ruby}", ruby)));
+    let filled = |value: &str| value.replace("{ruby}", ruby).replace("{series}", series);
+    let env = config.environment.iter().map(|(name, value)| format!("{name}={}", filled(value)));
     Execution {
         cmd: config.command.clone(),
         env: env.collect(),
-        user: config.user.clone(),
-        working_dir: config.working_directory.clone(),
+        user: config.user.to_string(),
+        working_dir: config.working_directory.to_string(),
         ..Execution::default()
     }
 }
@@ -173,17 +176,16 @@ fn annotations(
     created: Timestamp,
 ) -> BTreeMap<String, String> {
     let about = &spec.about;
-    [
+    let always = [
         (annotation::CREATED, created.to_string()),
         (annotation::TITLE, format!("{} {ruby} on {}", spec.name, target.row.distro)),
         (annotation::DESCRIPTION, about.description.clone()),
         (annotation::VERSION, ruby.to_owned()),
         (annotation::SOURCE, about.source.clone()),
-        (annotation::LICENSES, about.licenses.clone()),
         (annotation::VENDOR, about.vendor.clone()),
-    ]
-    .map(|(name, value)| (name.to_owned(), value))
-    .into()
+    ];
+    let licenses = about.licenses.clone().map(|licenses| (annotation::LICENSES, licenses));
+    always.into_iter().chain(licenses).map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 /// What the run record says of an image, before its checks.

@@ -86,22 +86,22 @@ fn made(bytes: Vec<u8>) -> Entry {
 /// What the analyzer is asked for some of an image's layers on a tree.
 fn request_for(tree: &Tree, spec: &ImageSpec, layers: &[LayerSpec]) -> Request {
     let roots = layers.iter().flat_map(|layer| {
-        let roots = layer.roots.iter().filter(|root| !root.optional || analyzer::matches(tree, &root.path));
-        let roots = roots.map(|root| (&root.path, &root.why));
-        roots.chain(layer.files.iter().map(|file| (&file.path, &file.why)))
+        let roots =
+            layer.roots.iter().filter(|root| !root.optional || analyzer::matches(tree, root.path.as_str()));
+        let roots = roots.map(|root| (root.path.as_str(), &root.why));
+        roots.chain(layer.files.iter().map(|file| (file.path.as_str(), &file.why)))
     });
-    let drop = spec
-        .drop
-        .iter()
-        .filter(|drop| drop.shadowed_by.as_ref().is_none_or(|pattern| analyzer::matches(tree, pattern)));
+    let drop = spec.drop.iter().filter(|drop| {
+        drop.shadowed_by.as_ref().is_none_or(|pattern| analyzer::matches(tree, pattern.as_str()))
+    });
     Request {
         roots: roots
-            .map(|(path, why)| analyzer::Root { pattern: path.clone(), reason: why.clone() })
+            .map(|(path, why)| analyzer::Root { pattern: path.to_owned(), reason: why.clone() })
             .collect(),
         drop: drop
             .map(|drop| analyzer::Drop {
                 name: drop.name.clone(),
-                globs: drop.paths.clone(),
+                globs: drop.paths.iter().map(ToString::to_string).collect(),
                 reason: drop.why.clone(),
             })
             .collect(),

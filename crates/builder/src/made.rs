@@ -68,7 +68,7 @@ pub(crate) fn make(
     series: &str,
     origin: Origin,
 ) -> Result<RootPath, MadeError> {
-    let path = place(tree, &spec.path)?;
+    let path = place(tree, spec.path.as_str())?;
     let metadata = |default: u32| Metadata {
         uid: spec.owner,
         gid: spec.owner,

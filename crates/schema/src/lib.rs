@@ -12,6 +12,7 @@ mod digest;
 pub mod image;
 pub mod lock;
 pub mod matrix;
+mod name;
 pub mod run;
 mod text;
 

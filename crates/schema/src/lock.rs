@@ -198,6 +198,8 @@ impl Lock {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn package(name: &str) -> PackageKey {
@@ -305,5 +307,17 @@ mod tests {
         let mut lock = lock();
         lock.retain(&BTreeSet::from([key("a")]));
         assert_eq!(lock.packages.into_keys().map(|key| key.name).collect::<Vec<_>>(), ["a", "b"]);
+    }
+
+    proptest! {
+        #[test]
+        fn a_changed_lock_never_makes_it_panic(at in any::<prop::sample::Index>(), put in "[{}/.:=\\[\"é*a0\n]{0,4}") {
+            let text = lock().render();
+            let at = at.index(text.len());
+            let changed = [&text[..at], &put, &text[at + 1..]].concat();
+            if let Err(error) = Lock::parse("file", &changed) {
+                prop_assert!(error.to_string().starts_with("file:"), "{error}");
+            }
+        }
     }
 }

@@ -17,10 +17,11 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use toml::Spanned;
 
 use crate::Architecture;
+use crate::name;
 use crate::text::{Document, ParseError, nearest};
 
 /// A whole matrix: every row names a distro that is there, and no row stands twice.
@@ -34,14 +35,14 @@ pub struct Matrix {
     pub architectures: Vec<ArchitectureChoice>,
     /// Where packages come from, where it is not the machine's own mirror.
     pub mirror: Option<Mirror>,
-    /// The base distros by their code names.
+    /// The base distros by their code names, each a word that tags may have.
     pub distros: BTreeMap<String, Distro>,
     /// The rows, in the file's order: of those with the same Ruby the first has the tag without a distro.
     pub rows: Vec<Row>,
 }
 
 /// The compression of layers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Compression {
     /// Taken by every engine.
@@ -52,7 +53,7 @@ pub enum Compression {
 }
 
 /// One of the architectures that rows are built for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ArchitectureChoice {
     /// The one of the machine that builds.
@@ -75,7 +76,7 @@ impl ArchitectureChoice {
 }
 
 /// The addresses of a Debian mirror.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Mirror {
     /// The address that has `dists/` and `pool/` below it.
@@ -85,7 +86,7 @@ pub struct Mirror {
 }
 
 /// A base distro.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Distro {
     /// Suites of the main archive.
@@ -113,7 +114,7 @@ pub struct Row {
 }
 
 /// Where a Ruby comes from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Source {
     /// The distro's own package of this name.
@@ -121,7 +122,7 @@ pub enum Source {
 }
 
 /// A line of Ruby versions that are compatible with one another: `3.3`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RubySeries(String);
 
 impl RubySeries {
@@ -157,7 +158,7 @@ struct Written {
     compression: Compression,
     architectures: Spanned<Vec<ArchitectureChoice>>,
     mirror: Option<Mirror>,
-    distros: BTreeMap<String, Distro>,
+    distros: BTreeMap<Spanned<String>, Distro>,
     rows: Spanned<Vec<WrittenRow>>,
 }
 
@@ -173,8 +174,8 @@ impl Matrix {
     /// Reads a matrix; `file` is the name that errors give it.
     ///
     /// # Errors
-    /// A field, a distro or an architecture that does not exist, a Ruby that is no series, an empty matrix or a row
-    /// that stands twice: each with its place.
+    /// A field, a distro or an architecture that does not exist, a distro that no tag can name, a Ruby that is no series,
+    /// an empty matrix or a row that stands twice: each with its place.
     pub fn parse(file: &str, text: &str) -> Result<Self, ParseError> {
         let document = Document::new(file, text);
         let written: Written = document.parse()?;
@@ -190,13 +191,20 @@ impl Matrix {
         if written.rows.get_ref().is_empty() {
             return Err(document.error(Some(written.rows.span()), "a matrix has at least one row", None));
         }
+        if let Some(distro) = written.distros.keys().find(|distro| !name::is_tag_word(distro.get_ref())) {
+            let message =
+                format!("a distro cannot be called `{}`: expected {}", distro.get_ref(), name::WORDS);
+            return Err(document.error(Some(distro.span()), message, None));
+        }
+        let distros: BTreeMap<String, Distro> =
+            written.distros.into_iter().map(|(name, distro)| (name.into_inner(), distro)).collect();
         Ok(Self {
-            rows: rows(&document, written.rows.get_ref(), &written.distros)?,
+            rows: rows(&document, written.rows.get_ref(), &distros)?,
             image: written.image.into_inner(),
             compression: written.compression,
             architectures: written.architectures.into_inner(),
             mirror: written.mirror,
-            distros: written.distros,
+            distros,
         })
     }
 }
@@ -234,6 +242,8 @@ fn rows(
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const GOOD: &str = r#"image = "ruby"
@@ -327,6 +337,16 @@ source = { package = "ruby" }
     }
 
     #[test]
+    fn a_distro_that_no_tag_can_name_has_its_place() {
+        insta::assert_snapshot!(refusal(&GOOD.replace("bookworm]", "'Book Worm']")), @"
+        matrix.toml:4:10: a distro cannot be called `Book Worm`: expected lower-case letters and digits, joined by one of `.`, `_` and `-`
+          |
+        4 | [distros.'Book Worm']
+          |          ^
+        ");
+    }
+
+    #[test]
     fn wrong_values_are_refused() {
         for (from, to, says) in [
             ("ruby = \"3.3\"", "ruby = \"3\"", "is not a series of Rubies"),
@@ -354,5 +374,17 @@ source = { package = "ruby" }
     fn a_host_is_resolved() {
         assert_eq!(ArchitectureChoice::Host.resolve(Architecture::Arm64), Architecture::Arm64);
         assert_eq!(ArchitectureChoice::Amd64.resolve(Architecture::Arm64), Architecture::Amd64);
+    }
+
+    proptest! {
+        #[test]
+        fn a_changed_matrix_never_makes_it_panic(at in any::<prop::sample::Index>(), put in "[{}/.:=\\[\"é*a0\n]{0,4}") {
+            let text = GOOD;
+            let at = at.index(text.len());
+            let changed = [&text[..at], &put, &text[at + 1..]].concat();
+            if let Err(error) = Matrix::parse("file", &changed) {
+                prop_assert!(error.to_string().starts_with("file:"), "{error}");
+            }
+        }
     }
 }

@@ -1,10 +1,13 @@
 //! Reading a TOML file that people write: every error says the file, the line and the column, shows the line, and
 //! names the nearest valid word where one is near.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::marker::PhantomData;
 use std::ops::Range;
 
-use serde::de::DeserializeOwned;
+use serde::Deserializer;
+use serde::de::{DeserializeOwned, Visitor};
 
 /// What is wrong with a file, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +43,36 @@ impl fmt::Display for ParseError {
 }
 
 impl std::error::Error for ParseError {}
+
+/// A value that is written as a text. Its [`Deserialize`](serde::Deserialize) is made by [`deserialize_from_text`].
+pub(crate) trait FromText: Sized {
+    /// Reads it; the error is a sentence.
+    fn from_text(text: &str) -> Result<Self, String>;
+}
+
+/// Reads a value, so that an error has the place of the text, and not that of the list or table around it, as an error
+/// of `#[serde(try_from)]` has.
+pub(crate) fn deserialize_from_text<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: FromText,
+{
+    struct TextVisitor<T>(PhantomData<T>);
+
+    impl<T: FromText> Visitor<'_> for TextVisitor<T> {
+        type Value = T;
+
+        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter.write_str("a string")
+        }
+
+        fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<T, E> {
+            T::from_text(text).map_err(E::custom)
+        }
+    }
+
+    deserializer.deserialize_str(TextVisitor(PhantomData))
+}
 
 /// A text under the name that errors give it.
 #[derive(Clone, Copy)]
@@ -81,6 +114,22 @@ impl<'a> Document<'a> {
     /// The line of a place in the text, counted from 1.
     pub(crate) fn line(&self, at: usize) -> usize {
         self.place(at).0
+    }
+
+    /// Refuses names that stand twice; `what` is what has them, and each comes with its place in bytes.
+    pub(crate) fn refuse_doubled<'n>(
+        &self,
+        what: &str,
+        names: impl Iterator<Item = (&'n str, Range<usize>)>,
+    ) -> Result<(), ParseError> {
+        let mut lines: BTreeMap<&str, usize> = BTreeMap::new();
+        for (name, span) in names {
+            if let Some(first) = lines.insert(name, self.place(span.start).0) {
+                let message = format!("{what} `{name}` stands at line {first} already");
+                return Err(self.error(Some(span), message, None));
+            }
+        }
+        Ok(())
     }
 
     fn place(&self, at: usize) -> (usize, usize) {

@@ -177,6 +177,18 @@ fn the_configuration_of_an_image_and_what_it_says_of_itself() {
     "#);
 }
 
+#[test]
+fn an_image_whose_licences_are_not_said_says_nothing_of_them() {
+    let mirror = Mirror::start();
+    let project = Project::new(&mirror);
+    project.edit("images/tiny/image.toml", "licenses = \"MIT\"\n", "");
+    project.build();
+    let (_, (_, bytes)) =
+        project.layout().into_iter().find(|(_, (_, bytes))| bytes.starts_with(b"{\"annotations\"")).unwrap();
+    let manifest = String::from_utf8(bytes).unwrap();
+    assert!(manifest.contains("image.description") && !manifest.contains("image.licenses"), "{manifest}");
+}
+
 /// A line for each file: its mode, its path, and where it leads if it is a link.
 fn list(root: &Path, folder: &Path, lines: &mut Vec<String>) {
     let entries = fs::read_dir(folder).expect("a folder");
