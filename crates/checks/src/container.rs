@@ -1,8 +1,11 @@
 //! Docker and Podman as engines, through their command lines.
+//!
+//! What a run makes in an engine, an image's tag and containers, it removes. A run that is killed can't; what it left is
+//! removed by the next one ([`Owner`]).
 
 use std::fmt;
 use std::io::{Seek, Write};
-use std::process::{self, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
@@ -12,6 +15,14 @@ use xshell::{Shell, cmd};
 
 use crate::engine::{Ending, Engine, Outcome, Run};
 use crate::error::EngineError;
+use crate::owner::Owner;
+
+/// In front of the owner in the names of containers.
+const NAME: &str = "distroless-ruby-check";
+/// The repository of tags; an owner is behind the colon.
+const REPOSITORY: &str = "localhost/distroless-ruby-check";
+/// What every container is labelled with.
+const LABEL: &str = "distroless-ruby.check";
 
 /// What `run` of Docker and Podman exits with when the fault is theirs (docker-run(1), "Exit Status").
 const ENGINE_FAILED: i32 = 125;
@@ -42,24 +53,39 @@ impl Tool {
     /// Whether it is there and answers.
     fn probe(self) -> Result<(), EngineError> {
         let unavailable = |message| EngineError::Unavailable { tool: self, message };
-        let shell = Shell::new().map_err(|error| unavailable(error.to_string()))?;
-        let program = self.program();
-        let output = cmd!(shell, "{program} version")
-            .ignore_status()
-            .output()
-            .map_err(|error| unavailable(error.to_string()))?;
-        if output.status.success() { Ok(()) } else { Err(unavailable(text(&output.stderr))) }
+        self.output(&["version"]).map(drop).map_err(unavailable)
     }
 
-    fn call(self, doing: &'static str, arguments: &[&str]) -> Result<(), EngineError> {
-        let refused = |message| EngineError::Refused { tool: self, doing, message };
-        let shell = Shell::new().map_err(|error| refused(error.to_string()))?;
+    fn call(self, doing: &'static str, arguments: &[&str]) -> Result<String, EngineError> {
+        self.output(arguments).map_err(|message| EngineError::Refused { tool: self, doing, message })
+    }
+
+    /// What it says, or why it fails.
+    fn output(self, arguments: &[&str]) -> Result<String, String> {
+        let shell = Shell::new().map_err(|error| error.to_string())?;
         let program = self.program();
         let output = cmd!(shell, "{program} {arguments...}")
             .ignore_status()
             .output()
-            .map_err(|error| refused(error.to_string()))?;
-        if output.status.success() { Ok(()) } else { Err(refused(text(&output.stderr))) }
+            .map_err(|error| error.to_string())?;
+        if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
+    }
+
+    /// Removes containers and tags whose owners have ended. What somebody else removes meanwhile, or cannot be removed
+    /// now, is no fault of this run.
+    fn remove_left_behind(self, here: &Owner) -> Result<(), EngineError> {
+        let doing = "look for what earlier runs left behind";
+        let label = format!("label={LABEL}");
+        let containers =
+            self.call(doing, &["container", "ls", "--all", "--filter", &label, "--format", "{{.Names}}"])?;
+        for name in here.left_behind(&containers) {
+            let _ = self.output(&["container", "rm", "--force", name]);
+        }
+        let tags = self.call(doing, &["image", "ls", "--format", "{{.Tag}}", REPOSITORY])?;
+        for tag in here.left_behind(&tags) {
+            let _ = self.output(&["image", "rm", &format!("{REPOSITORY}:{tag}")]);
+        }
+        Ok(())
     }
 }
 
@@ -76,6 +102,7 @@ impl fmt::Display for Tool {
 #[derive(Debug)]
 pub struct Container {
     tool: Tool,
+    owner: Owner,
     tag: String,
 }
 
@@ -86,20 +113,22 @@ impl Container {
     /// The engine is not there or refuses the image; an image that is damaged.
     pub fn load(tool: Tool, image: &oci::Image) -> Result<Self, EngineError> {
         tool.probe()?;
-        let tag = format!("localhost/distroless-ruby-check:{}", unique());
-        let reference = tag.parse().expect("a name, a colon and two numbers");
+        let owner = Owner::this().map_err(EngineError::Process)?;
+        tool.remove_left_behind(&owner)?;
+        let tag = format!("{REPOSITORY}:{}", unique(&owner));
+        let reference = tag.parse().expect("a name, a colon, letters, numbers and dashes");
         let folder = tempfile::tempdir().map_err(EngineError::Temporary)?;
         let archive = folder.path().join("image.tar");
         docker_archive(image, &[reference], &archive, Existing::Refuse)
             .map_err(|source| EngineError::HandOver { tool, source })?;
         tool.call("load the image", &["load", "--quiet", "--input", &archive.to_string_lossy()])?;
-        Ok(Self { tool, tag })
+        Ok(Self { tool, owner, tag })
     }
 
     fn command(&self, name: &str, run: &Run<'_>) -> Command {
         let mut command = Command::new(self.tool.program());
         command.args(["run", "--rm", "--interactive", "--pull", "never", "--network", "none"]);
-        command.args(["--name", name]);
+        command.args(["--label", LABEL, "--name", name]);
         for (name, value) in run.environment {
             command.arg("--env").arg(format!("{name}={value}"));
         }
@@ -110,7 +139,7 @@ impl Container {
 
 impl Engine for Container {
     fn run(&self, run: &Run<'_>) -> Result<Outcome, EngineError> {
-        let name = format!("distroless-ruby-check-{}", unique());
+        let name = format!("{NAME}-{}", unique(&self.owner));
         let refused = |message| EngineError::Refused { tool: self.tool, doing: "run the image", message };
         // A file, so that a command may end without having read it all.
         let mut stdin = tempfile::tempfile().map_err(EngineError::Temporary)?;
@@ -165,10 +194,10 @@ fn within<T>(limit: Duration, work: impl FnOnce() -> T, end: impl Fn() + Send) -
     })
 }
 
-/// A name that no other container and no other run has.
-fn unique() -> String {
+/// The end of a name that nothing else of any run has.
+fn unique(owner: &Owner) -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
-    format!("{}-{}", process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+    format!("{owner}-{}", NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -194,7 +223,8 @@ mod tests {
 
     #[test]
     fn a_run_is_shut_in() {
-        let container = std::mem::ManuallyDrop::new(Container { tool: Tool::Podman, tag: "x:1".to_owned() });
+        let (owner, tag) = (Owner::this().unwrap(), "x:1".to_owned());
+        let container = std::mem::ManuallyDrop::new(Container { tool: Tool::Podman, owner, tag });
         let environment = [("TZ".to_owned(), "UTC".to_owned())].into();
         let run = Run {
             command: vec!["ruby", "-"],
@@ -206,7 +236,36 @@ mod tests {
         let words: Vec<_> = command.get_args().map(|word| word.to_string_lossy()).collect();
         assert_eq!(
             words.join(" "),
-            "run --rm --interactive --pull never --network none --name check-1 --env TZ=UTC x:1 ruby -"
+            "run --rm --interactive --pull never --network none --label distroless-ruby.check --name check-1 \
+             --env TZ=UTC x:1 ruby -"
         );
+    }
+
+    #[test]
+    fn what_a_killed_run_left_behind_is_removed() {
+        let tool = Tool::Docker;
+        if let Err(why) = tool.probe() {
+            return writeln!(std::io::stderr(), "SKIPPED what a killed run left in Docker: {why}").unwrap();
+        }
+        let docker = |arguments: &[&str]| tool.output(arguments).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let archive = folder.path().join("nothing.tar");
+        fs_err::write(&archive, [0; 1024]).unwrap();
+        let (this, dead) = (Owner::this().unwrap(), crate::owner::tests::dead());
+        let make = |owner: &Owner| {
+            let (tag, name) =
+                (format!("{REPOSITORY}:{}", unique(owner)), format!("{NAME}-{}", unique(owner)));
+            docker(&["import", &archive.to_string_lossy(), &tag]);
+            docker(&["container", "create", "--label", LABEL, "--name", &name, &tag, "x"]);
+            (tag, name)
+        };
+        let (tag, name) = make(&this);
+        let (dead_tag, dead_name) = make(&dead);
+
+        tool.remove_left_behind(&this).unwrap();
+        let gone = |arguments: &[&str]| tool.output(arguments).is_err();
+        assert!(gone(&["container", "inspect", &dead_name]) && gone(&["image", "inspect", &dead_tag]));
+        docker(&["container", "rm", &name]);
+        docker(&["image", "rm", &tag]);
     }
 }

@@ -47,6 +47,9 @@ pub enum EngineError {
         /// What failed.
         source: oci::export::ExportError,
     },
+    /// `/proc` does not tell of this process.
+    #[error("cannot read what names this process")]
+    Process(#[source] io::Error),
     /// A temporary file could not be made.
     #[error("cannot write a temporary file")]
     Temporary(#[source] io::Error),

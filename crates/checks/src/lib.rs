@@ -23,6 +23,7 @@ mod container;
 mod engine;
 mod error;
 mod gems;
+mod owner;
 mod sandboxed;
 mod suite;
 mod verdict;
