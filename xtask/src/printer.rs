@@ -127,7 +127,7 @@ impl Observer for Printer {
                 }
             }
             Event::Stage { image, stage } => self.stage(image, *stage),
-            Event::Built { image, manifest, disk, pull, unchanged } => {
+            Event::Built { image, manifest, disk, pull, undecided, unchanged } => {
                 self.done(image);
                 let verb = if *unchanged { "unchanged" } else { "built" };
                 self.line(format_args!(
@@ -135,6 +135,12 @@ impl Observer for Printer {
                     megabytes(*disk),
                     megabytes(*pull)
                 ));
+                if *undecided > 0 {
+                    let findings = if *undecided == 1 { "finding depends" } else { "findings depend" };
+                    self.line(format_args!(
+                        "{image}: {undecided} {findings} on what programs do when they run (`undecided` in run.json)"
+                    ));
+                }
             }
             Event::CheckingDone { image } => self.done(image),
             Event::Checked { image, check, passed, milliseconds } => {

@@ -142,7 +142,7 @@ impl<'s> Answer<'s> {
 
     /// Reports something that is wrong.
     pub(crate) fn find(&mut self, file: Option<RootPath>, kind: FindingKind) {
-        self.findings.push(Finding { file, kind });
+        self.findings.push(Finding { file, line: None, kind });
     }
 
     fn reach(&mut self, path: RootPath, role: Role, reason: Reason, is_on_the_way: bool) {

@@ -1,5 +1,6 @@
-//! What is wrong with a tree: needs that are not met, and files that cannot be read. A finding has a key that stays the
-//! same from one version of a package to the next, so that a configuration can accept it by name.
+//! What is wrong with a tree: needs that are not met, and files that cannot be read; and what no analysis can decide. A
+//! finding has a key that stays the same from one version of a package to the next, so that a configuration can accept it
+//! by name.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,13 +9,24 @@ use rootfs::RootPath;
 
 use crate::elf::ElfError;
 
-/// One thing that is wrong.
+/// One thing that is wrong, or that cannot be decided.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Finding {
     /// The file that needs something, or is damaged itself; `None` where the request asks for something.
     pub file: Option<RootPath>,
+    /// The line of a text file that needs it, counted from 1.
+    pub line: Option<u32>,
     /// What is wrong.
     pub kind: FindingKind,
+}
+
+/// What a finding means for whoever depends on the closure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Something goes wrong without what is missing.
+    Unmet,
+    /// Whether something goes wrong depends on what a program does when it runs.
+    Undecided,
 }
 
 /// What is wrong.
@@ -48,6 +60,11 @@ pub enum FindingKind {
         /// The file.
         candidate: RootPath,
     },
+    /// A library that is opened by its name, if at all, is not there.
+    OptionalLibraryNotFound {
+        /// The name of the library.
+        name: String,
+    },
     /// A program is in none of the folders of the search path.
     ProgramNotFound {
         /// The name of the program.
@@ -72,7 +89,16 @@ pub enum FindingKind {
 }
 
 impl Finding {
+    /// Whether something goes wrong for certain.
+    pub fn severity(&self) -> Severity {
+        match self.kind {
+            FindingKind::OptionalLibraryNotFound { .. } => Severity::Undecided,
+            _ => Severity::Unmet,
+        }
+    }
+
     /// The finding as one word to accept it by: its kind, the file, and what the file needs, with colons between them.
+    /// The line is no part of it.
     pub fn key(&self) -> String {
         let (kind, needed) = match &self.kind {
             FindingKind::BadPattern { pattern, .. } => ("bad-pattern", pattern.clone()),
@@ -80,6 +106,7 @@ impl Finding {
             FindingKind::Damaged(_) => ("damaged", String::new()),
             FindingKind::LibraryNotFound { name, .. } => ("library-not-found", name.clone()),
             FindingKind::LibraryUnusable { name, .. } => ("library-unusable", name.clone()),
+            FindingKind::OptionalLibraryNotFound { name } => ("optional-library-not-found", name.clone()),
             FindingKind::ProgramNotFound { name } => ("program-not-found", name.clone()),
             FindingKind::NotFound { path, .. } => ("not-found", path.clone()),
             FindingKind::Dropped { path, .. } => ("dropped", path.to_string()),
@@ -93,7 +120,10 @@ impl Finding {
 impl fmt::Display for Finding {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(file) = &self.file {
-            write!(out, "{file}: ")?;
+            match self.line {
+                Some(line) => write!(out, "{file}:{line}: ")?,
+                None => write!(out, "{file}: ")?,
+            }
         }
         self.kind.fmt(out)
     }
@@ -116,6 +146,9 @@ impl fmt::Display for FindingKind {
             Self::LibraryUnusable { name, candidate } => {
                 write!(out, "cannot load the library {name}: {candidate} comes first and is no shared object")
             }
+            Self::OptionalLibraryNotFound { name } => {
+                write!(out, "may open the library {name}, which is not there")
+            }
             Self::ProgramNotFound { name } => write!(out, "cannot find the program {name}"),
             Self::NotFound { path, because } => write!(out, "cannot find {path}, its {because}"),
             Self::Dropped { path, by, because } => {
@@ -134,20 +167,23 @@ mod tests {
         let file = || Some(RootPath::parse("/usr/lib/a.so").unwrap());
         let other = RootPath::parse("/lib/libb.so.1").unwrap();
         let name = || "libb.so.1".to_owned();
-        for (file, kind, key, text) in [
+        for (file, line, kind, key, text) in [
             (
                 file(),
+                None,
                 FindingKind::LibraryNotFound { name: name(), other_architecture: Some(other.clone()) },
                 "library-not-found:/usr/lib/a.so:libb.so.1",
                 "/usr/lib/a.so: cannot find the library libb.so.1 (/lib/libb.so.1 is for another architecture)",
             ),
             (
                 file(),
+                None,
                 FindingKind::Damaged(ElfError::Segment),
                 "damaged:/usr/lib/a.so",
                 "/usr/lib/a.so: damaged ELF object: a segment reaches past the end of the file",
             ),
             (
+                None,
                 None,
                 FindingKind::RootNotFound { pattern: "/usr/bin/ruby".into() },
                 "root-not-found:/usr/bin/ruby",
@@ -155,12 +191,20 @@ mod tests {
             ),
             (
                 file(),
+                Some(7),
+                FindingKind::OptionalLibraryNotFound { name: name() },
+                "optional-library-not-found:/usr/lib/a.so:libb.so.1",
+                "/usr/lib/a.so:7: may open the library libb.so.1, which is not there",
+            ),
+            (
+                file(),
+                None,
                 FindingKind::Dropped { path: other, by: "docs".into(), because: "link target".into() },
                 "dropped:/usr/lib/a.so:/lib/libb.so.1",
                 "/usr/lib/a.so: needs /lib/libb.so.1 (link target), which `docs` drops",
             ),
         ] {
-            let finding = Finding { file, kind };
+            let finding = Finding { file, line, kind };
             assert_eq!(finding.key(), key);
             assert_eq!(finding.to_string(), text);
         }

@@ -2,7 +2,7 @@
 //!
 //! [`analyze`] takes a tree and a [`Request`] and gives a [`Closure`]. A *root* is a path that is wanted for its own sake;
 //! a *rule* says what a path needs besides, and why; a *reason* is such an answer, kept with the path that it brought in;
-//! a *finding* is a need that is not met, or a file that cannot be read.
+//! a *finding* is a need that is not met, a file that cannot be read, or something that no analysis can decide.
 //!
 //! Invariants: the analysis is pure and total. It knows neither processes nor the network nor where the tree came from,
 //! runs nothing that it reads, gives the same answer with any number of threads, and reports every need that it cannot
@@ -29,6 +29,6 @@ mod shebang;
 pub use closure::{Closure, Reason, Step};
 pub use elf::ElfError;
 pub use engine::analyze;
-pub use finding::{Finding, FindingKind};
+pub use finding::{Finding, FindingKind, Severity};
 pub use pattern::matches;
 pub use request::{Drop, Request, Root};

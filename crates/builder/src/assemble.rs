@@ -228,6 +228,7 @@ pub(crate) fn record(
         packages: package_records(stack, selection),
         dropped: drop_records(stack, selection),
         accepted: Vec::new(),
+        undecided: Vec::new(),
         checks: Vec::new(),
     }
 }

@@ -107,6 +107,7 @@ impl Builder {
                 manifest: record.manifest,
                 disk: record.disk,
                 pull: record.pull,
+                undecided: record.undecided.len(),
                 unchanged: *unchanged,
             });
         }
@@ -167,7 +168,7 @@ impl Builder {
 
         stage(Stage::Analyzing);
         let selection = layers::select(&stack, spec);
-        let accepted = verify::accepted(&selection.closure, spec, |findings| FindingsError::Packages {
+        let verdict = verify::judge(&selection.closure, &spec.accept, |findings| FindingsError::Packages {
             image: target.name.clone(),
             findings,
         })?;
@@ -180,14 +181,15 @@ impl Builder {
         stage(Stage::Verifying);
         let image = writer.layout().image(descriptor.clone())?;
         let own = analyzer::analyze(&image.tree()?, &selection.request);
-        verify::accepted(&own, spec, |findings| FindingsError::Image {
+        verify::judge(&own, &spec.accept, |findings| FindingsError::Image {
             image: target.name.clone(),
             findings,
         })?;
 
         let record = assemble::record(target, &ruby, &stack, &selection, &packed, &image);
-        let built =
-            Built { record: ImageRecord { accepted, release: self.options.release, ..record }, descriptor };
+        let verify::Verdict { accepted, undecided } = verdict;
+        let record = ImageRecord { accepted, undecided, release: self.options.release, ..record };
+        let built = Built { record, descriptor };
         let json = serde_json::to_vec(&built).expect("strings and numbers can be written as JSON");
         self.store.derive(RECORD, &self.inputs(lock, target)?, |out| {
             out.write_all(&json).map_err(BuildError::Keep)

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use analyzer::Step;
+use analyzer::{Finding, Step};
 use rootfs::{Entry, RootPath};
 
 use crate::layers::Selection;
@@ -20,6 +20,8 @@ pub struct Explanation {
     pub package: Option<String>,
     /// Whether it is in the image, and why.
     pub verdict: Verdict,
+    /// What is wrong with it, or cannot be decided, accepted or not.
+    pub findings: Vec<Finding>,
 }
 
 /// Whether a path is in an image, and why.
@@ -67,11 +69,14 @@ impl Explanation {
             Some(format!("{} {}", key.name, key.version))
         };
         let entry = stack.tree.get(&path);
+        let findings = selection.closure.findings.iter();
+        let findings = findings.filter(|finding| finding.file.as_ref() == Some(&path)).cloned().collect();
         Self {
             asked: asked.clone(),
             package: entry.and_then(package),
             verdict: verdict(selection, &path, entry.is_some()),
             path,
+            findings,
         }
     }
 }
@@ -116,7 +121,7 @@ fn because(selection: &Selection<'_>, path: &RootPath) -> &'static str {
 
 impl fmt::Display for Explanation {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { asked, path, package, verdict } = self;
+        let Self { asked, path, package, verdict, findings } = self;
         if asked != path {
             writeln!(out, "{asked} leads to {path}")?;
         }
@@ -127,16 +132,18 @@ impl fmt::Display for Explanation {
                 for (depth, step) in chain.iter().enumerate() {
                     write!(out, "\n{:1$}{2}", "", 2 * (depth + 1), step.reason)?;
                 }
-                Ok(())
             }
-            Verdict::Added { layer, because } => write!(out, "{path} is in the layer `{layer}`: {because}"),
+            Verdict::Added { layer, because } => write!(out, "{path} is in the layer `{layer}`: {because}")?,
             Verdict::Dropped { rule, why } => {
-                write!(out, "{path} is left out{from}\n  by the rule `{rule}`: {why}")
+                write!(out, "{path} is left out{from}\n  by the rule `{rule}`: {why}")?;
             }
             Verdict::NotNeeded => {
-                write!(out, "{path} is not in the image{from}: nothing in the image needs it")
+                write!(out, "{path} is not in the image{from}: nothing in the image needs it")?;
             }
-            Verdict::Unknown => write!(out, "{path} is not in the image, and no package of the image has it"),
+            Verdict::Unknown => {
+                write!(out, "{path} is not in the image, and no package of the image has it")?;
+            }
         }
+        findings.iter().try_for_each(|finding| write!(out, "\n  finding: {finding}"))
     }
 }

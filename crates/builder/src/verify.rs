@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use analyzer::{Closure, Finding};
+use analyzer::{Closure, Finding, Severity};
 use globset::GlobBuilder;
-use schema::image::{Accept, ImageSpec};
+use schema::image::Accept;
 use schema::run::AcceptRecord;
 
 /// Needs that are not met, and not accepted either.
@@ -58,35 +58,80 @@ impl FindingsError {
     }
 }
 
-/// The findings of a closure that `image.toml` accepts, or else those that it does not.
+/// What is to be said of the findings of an image that may leave.
+#[derive(Debug, Default)]
+pub(crate) struct Verdict {
+    /// Those that `image.toml` accepts.
+    pub(crate) accepted: Vec<AcceptRecord>,
+    /// Those that depend on what a program does when it runs, and that `image.toml` does not speak of.
+    pub(crate) undecided: Vec<String>,
+}
+
+/// Judges the findings of a closure.
 ///
 /// # Errors
-/// The findings that nobody accepts.
-pub(crate) fn accepted(
+/// The unmet needs that nobody accepts.
+pub(crate) fn judge(
     closure: &Closure,
-    spec: &ImageSpec,
+    accepts: &[Accept],
     refuse: impl FnOnce(Vec<Finding>) -> FindingsError,
-) -> Result<Vec<AcceptRecord>, FindingsError> {
-    let mut accepts = BTreeMap::new();
-    for accept in &spec.accept {
+) -> Result<Verdict, FindingsError> {
+    let mut globs = BTreeMap::new();
+    for accept in accepts {
         let pattern = || accept.finding.clone();
         let glob = GlobBuilder::new(&accept.finding)
             .build()
             .map_err(|source| FindingsError::Pattern { pattern: pattern(), source })?;
-        accepts.insert(pattern(), (glob.compile_matcher(), accept));
+        globs.insert(pattern(), (glob.compile_matcher(), accept));
     }
     let reason = |finding: &Finding| -> Option<&Accept> {
-        accepts.values().find(|(glob, _)| glob.is_match(finding.key())).map(|(_, accept)| *accept)
+        globs.values().find(|(glob, _)| glob.is_match(finding.key())).map(|(_, accept)| *accept)
     };
-    let mut records = Vec::new();
+    let mut verdict = Verdict::default();
     let mut refused = Vec::new();
     for finding in &closure.findings {
         match reason(finding) {
             Some(accept) => {
-                records.push(AcceptRecord { finding: finding.to_string(), why: accept.why.clone() });
+                let record = AcceptRecord { finding: finding.to_string(), why: accept.why.clone() };
+                verdict.accepted.push(record);
             }
+            None if finding.severity() == Severity::Undecided => verdict.undecided.push(finding.to_string()),
             None => refused.push(finding.clone()),
         }
     }
-    if refused.is_empty() { Ok(records) } else { Err(refuse(refused)) }
+    if refused.is_empty() { Ok(verdict) } else { Err(refuse(refused)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use analyzer::FindingKind;
+
+    fn finding(kind: FindingKind) -> Finding {
+        Finding { file: None, line: None, kind }
+    }
+
+    #[test]
+    fn an_unmet_need_refuses_an_undecided_one_is_told() {
+        let unmet = || finding(FindingKind::ProgramNotFound { name: "ruby".into() });
+        let undecided = || finding(FindingKind::OptionalLibraryNotFound { name: "libfido2.so.1".into() });
+        let accept = |glob: &str| Accept { finding: glob.into(), why: "known".into() };
+        let accept_both = [accept("program-*"), accept("optional-*")];
+        for (findings, accepts, wanted) in [
+            (vec![], &[][..], Ok((0, 0))),
+            (vec![unmet(), undecided()], &[], Err(1)),
+            (vec![unmet(), undecided()], &accept_both[1..], Err(1)),
+            (vec![unmet(), undecided()], &accept_both[..1], Ok((1, 1))),
+            (vec![unmet(), undecided()], &accept_both, Ok((2, 0))),
+        ] {
+            let closure = Closure { findings, ..Closure::default() };
+            let refuse = |findings| FindingsError::Image { image: String::new(), findings };
+            let found = match judge(&closure, accepts, refuse) {
+                Ok(Verdict { accepted, undecided }) => Ok((accepted.len(), undecided.len())),
+                Err(FindingsError::Image { findings, .. }) => Err(findings.len()),
+                Err(error) => panic!("{error}"),
+            };
+            assert_eq!(found, wanted);
+        }
+    }
 }

@@ -157,6 +157,7 @@ mod tests {
             packages: vec![package("libc6"), package("libruby3.3")],
             dropped: Vec::new(),
             accepted: Vec::new(),
+            undecided: Vec::new(),
             checks: checks
                 .iter()
                 .map(|passed| CheckRecord {

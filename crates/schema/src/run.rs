@@ -50,6 +50,9 @@ pub struct ImageRecord {
     pub dropped: Vec<DropRecord>,
     /// Needs that are not met, and accepted.
     pub accepted: Vec<AcceptRecord>,
+    /// What the analysis cannot decide, because it depends on what a program does when it runs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub undecided: Vec<String>,
     /// The checks, in the order of the image's description; none where they did not run.
     pub checks: Vec<CheckRecord>,
 }
@@ -213,6 +216,7 @@ mod tests {
                 packages: Vec::new(),
                 dropped: Vec::new(),
                 accepted: Vec::new(),
+                undecided: Vec::new(),
                 checks: vec![CheckRecord {
                     name: "ruby -v".to_owned(),
                     proves: "it starts".to_owned(),
