@@ -18,8 +18,8 @@ fn main() {
         Some(folder) => (folder.as_str(), stacked(Path::new(folder))),
         None => ("a tree made in memory", made()),
     };
-    let root = |pattern: &str| Root { pattern: pattern.into(), reason: "the interpreter".into() };
-    let request = Request { roots: vec![root("/usr/bin/ruby")], drop: Vec::new() };
+    let roots = vec![Root::pattern("/usr/bin/ruby", "the interpreter")];
+    let request = Request { roots, ..Request::default() };
     let closure = analyze(&tree, &request);
     let mut times: Vec<Duration> = (0..ROUNDS)
         .map(|_| {

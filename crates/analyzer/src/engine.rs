@@ -6,13 +6,13 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use rayon::prelude::*;
-use rootfs::{Kind, Resolved, RootPath, Tree};
+use rootfs::{Fault, Filesystem, Kind, Resolved, RootPath};
 
 use crate::closure::{Closure, Reason};
 use crate::elf::{self, ElfError, Object};
 use crate::finding::{Finding, FindingKind};
 use crate::pattern::{self, BadPattern, Drops, Expansion};
-use crate::request::{Request, Root};
+use crate::request::{Request, Root, Wanted};
 use crate::rules::RULES;
 use crate::scope::Scope;
 use crate::search::resolve_text;
@@ -50,6 +50,8 @@ pub(crate) struct Visit<'t> {
 pub(crate) enum Strength {
     /// It does: a finding where it is not there, or dropped.
     Hard,
+    /// A Ruby does: a finding where the closure has one.
+    ForRuby,
     /// It is taken where it is there.
     Soft,
 }
@@ -69,6 +71,10 @@ pub(crate) struct Answer<'s> {
     reached: Vec<Reached>,
     dropped: Vec<(RootPath, usize)>,
     findings: Vec<Finding>,
+    /// What is wrong only if there is a Ruby.
+    findings_for_ruby: Vec<Finding>,
+    /// Whether the visit is that of a Ruby.
+    is_ruby: bool,
 }
 
 impl Visit<'_> {
@@ -88,7 +94,14 @@ impl Visit<'_> {
 
 impl<'s> Answer<'s> {
     fn new(scope: &'s Scope<'s>) -> Self {
-        Self { scope, reached: Vec::new(), dropped: Vec::new(), findings: Vec::new() }
+        Self {
+            scope,
+            reached: Vec::new(),
+            dropped: Vec::new(),
+            findings: Vec::new(),
+            findings_for_ruby: Vec::new(),
+            is_ruby: false,
+        }
     }
 
     /// Takes a path that is known to exist and to be real.
@@ -121,8 +134,9 @@ impl<'s> Answer<'s> {
     pub(crate) fn text(&mut self, text: &[u8], reason: Reason, strength: Strength) {
         if let Some(resolved) = resolve_text(self.scope.tree, text) {
             self.resolved(resolved, Role::Own, reason, strength);
-        } else if strength == Strength::Hard {
-            self.find(reason.from, FindingKind::NotFound { path: escaped(text), because: reason.because });
+        } else {
+            let kind = FindingKind::NotFound { path: escaped(text), because: reason.because };
+            self.miss(reason.from, kind, strength);
         }
     }
 
@@ -145,6 +159,20 @@ impl<'s> Answer<'s> {
         self.findings.push(Finding { file, line: None, kind });
     }
 
+    /// Reports a need that is not met, where it is one.
+    pub(crate) fn miss(&mut self, file: Option<RootPath>, kind: FindingKind, strength: Strength) {
+        match strength {
+            Strength::Hard => self.find(file, kind),
+            Strength::ForRuby => self.findings_for_ruby.push(Finding { file, kind }),
+            Strength::Soft => {}
+        }
+    }
+
+    /// Notes that the closure has a Ruby.
+    pub(crate) fn note_ruby(&mut self) {
+        self.is_ruby = true;
+    }
+
     fn reach(&mut self, path: RootPath, role: Role, reason: Reason, is_on_the_way: bool) {
         if !path.is_root() {
             self.reached.push(Reached { path, role, reason, is_on_the_way });
@@ -161,11 +189,10 @@ impl<'s> Answer<'s> {
         for path in paths {
             if let Some(index) = self.scope.drops.taking(path) {
                 self.dropped.push((path.clone(), index));
-                if strength == Strength::Hard {
-                    let by = self.scope.drops.name(index).to_owned();
-                    let because = Arc::clone(&reason.because);
-                    self.find(reason.from.clone(), FindingKind::Dropped { path: path.clone(), by, because });
-                }
+                let by = self.scope.drops.name(index).to_owned();
+                let because = Arc::clone(&reason.because);
+                let kind = FindingKind::Dropped { path: path.clone(), by, because };
+                self.miss(reason.from.clone(), kind, strength);
                 return true;
             }
         }
@@ -173,19 +200,19 @@ impl<'s> Answer<'s> {
     }
 }
 
-/// Says which paths of the tree the roots need, and why.
+/// Says which paths of a root filesystem the roots need, and why.
 ///
-/// Pure: the same tree and the same request give the same closure, with any number of threads. Nothing that is read is
+/// Pure: the same files and the same request give the same closure, with any number of threads. Nothing that is read is
 /// run, loaded or linked.
-pub fn analyze(tree: &Tree, request: &Request) -> Closure {
+pub fn analyze(tree: &dyn Filesystem, request: &Request) -> Closure {
     let (drops, bad_patterns) = Drops::new(&request.drop);
-    let scope = Scope::new(tree, drops);
+    let scope = Scope::new(tree, drops, &request.search_path);
     let mut work = Work::default();
     let mut answers = vec![answer_request(&scope, &request.roots, bad_patterns)];
     loop {
         let generation = work.take(answers);
         if generation.is_empty() {
-            return work.finish();
+            return work.finish(tree.faults());
         }
         answers = generation.par_iter().with_min_len(BATCH).map(|next| next.answer(&scope)).collect();
     }
@@ -196,32 +223,59 @@ fn answer_request<'s>(scope: &'s Scope<'s>, roots: &[Root], bad_patterns: Vec<Ba
     for (pattern, problem) in bad_patterns {
         answer.find(None, FindingKind::BadPattern { pattern, problem });
     }
-    for Root { pattern, reason } in roots {
-        let Expansion { links, paths } = match pattern::expand(scope.tree, pattern) {
-            Ok(expansion) => expansion,
-            Err(problem) => {
-                answer.find(None, FindingKind::BadPattern { pattern: pattern.clone(), problem });
-                continue;
-            }
-        };
-        // A path that is written out must not be dropped; what a glob meets may be.
-        let strength = if pattern::is_glob(pattern) { Strength::Soft } else { Strength::Hard };
-        let reason = Reason { from: None, rule: "root", because: reason.as_str().into() };
-        let (reached, findings) = (answer.reached.len(), answer.findings.len());
-        for path in paths {
-            if scope.tree.resolve(&path).is_ok() {
-                answer.below(path.as_bytes(), &reason, strength);
-            } else if scope.tree.get(&path).is_some() {
-                answer.real(path, Role::Own, reason.clone(), strength);
-            }
-        }
-        if answer.reached.len() > reached {
-            answer.on_the_way(&links, &reason, strength);
-        } else if answer.findings.len() == findings {
-            answer.find(None, FindingKind::RootNotFound { pattern: pattern.clone() });
-        }
+    for root in roots {
+        answer_root(scope, root, &mut answer);
     }
     answer
+}
+
+fn answer_root(scope: &Scope<'_>, Root { wanted, reason }: &Root, answer: &mut Answer<'_>) {
+    let reason = Reason { from: None, rule: "root", because: reason.as_str().into() };
+    let (expansion, strength) = match expand(scope, wanted) {
+        Ok(expanded) => expanded,
+        Err(kind) => return answer.find(None, kind),
+    };
+    let Expansion { links, paths } = expansion;
+    let (reached, findings) = (answer.reached.len(), answer.findings.len());
+    for path in paths {
+        if scope.tree.resolve(&path).is_err() {
+            if scope.tree.get(&path).is_some() {
+                answer.real(path, Role::Own, reason.clone(), strength);
+            }
+        } else if let Wanted::Alone(_) = wanted {
+            answer.text(path.as_bytes(), reason.clone(), strength);
+        } else {
+            answer.below(path.as_bytes(), &reason, strength);
+        }
+    }
+    if answer.reached.len() > reached {
+        answer.on_the_way(&links, &reason, strength);
+    } else if answer.findings.len() == findings {
+        let pattern = match wanted {
+            Wanted::Path(path) | Wanted::Alone(path) => path.to_string(),
+            Wanted::Pattern(pattern) => pattern.clone(),
+        };
+        answer.find(None, FindingKind::RootNotFound { pattern });
+    }
+}
+
+/// The paths that are wanted. A path that is written out must not be dropped; what a glob meets may be.
+fn expand(scope: &Scope<'_>, wanted: &Wanted) -> Result<(Expansion, Strength), FindingKind> {
+    let pattern = match wanted {
+        Wanted::Path(path) | Wanted::Alone(path) => {
+            return Ok((Expansion::of(path.clone()), Strength::Hard));
+        }
+        Wanted::Pattern(pattern) => pattern,
+    };
+    let is_glob = pattern::is_glob(pattern);
+    if !is_glob && !pattern.is_empty() && !pattern.contains('/') {
+        let path = scope.find_program(pattern.as_bytes());
+        let path = path.ok_or_else(|| FindingKind::ProgramNotFound { name: pattern.clone() })?;
+        return Ok((Expansion::of(path), Strength::Hard));
+    }
+    let expansion = pattern::expand(scope.tree, pattern)
+        .map_err(|problem| FindingKind::BadPattern { pattern: pattern.clone(), problem })?;
+    Ok((expansion, if is_glob { Strength::Soft } else { Strength::Hard }))
 }
 
 /// A path that was reached in a role for the first time.
@@ -260,6 +314,8 @@ struct Work {
     visited: HashSet<(RootPath, Role)>,
     dropped: BTreeMap<RootPath, usize>,
     findings: Vec<Finding>,
+    findings_for_ruby: Vec<Finding>,
+    has_ruby: bool,
 }
 
 impl Work {
@@ -269,6 +325,8 @@ impl Work {
         for answer in answers {
             self.dropped.extend(answer.dropped);
             self.findings.extend(answer.findings);
+            self.findings_for_ruby.extend(answer.findings_for_ruby);
+            self.has_ruby |= answer.is_ruby;
             for Reached { path, role, reason, is_on_the_way } in answer.reached {
                 let reasons = self.entries.entry(path.clone()).or_default();
                 let is_first = reasons.is_empty();
@@ -284,7 +342,7 @@ impl Work {
         generation
     }
 
-    fn finish(mut self) -> Closure {
+    fn finish(mut self, faults: Vec<Fault>) -> Closure {
         let mut entries: Vec<_> = self.entries.into_iter().collect();
         entries.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
         for (_, reasons) in &mut entries {
@@ -293,6 +351,10 @@ impl Work {
         }
         let mut entries = entries.into_iter().collect();
         add_folders(&mut entries);
+        if self.has_ruby {
+            self.findings.append(&mut self.findings_for_ruby);
+        }
+        self.findings.extend(faults.into_iter().map(Finding::from));
         self.findings.sort_unstable();
         self.findings.dedup();
         Closure { entries, dropped: self.dropped, findings: self.findings }

@@ -5,7 +5,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use rootfs::RootPath;
+use rootfs::{Fault, RootPath};
 
 use crate::elf::ElfError;
 
@@ -46,6 +46,11 @@ pub enum FindingKind {
     },
     /// The file is an ELF object, but cut or malformed.
     Damaged(ElfError),
+    /// Something is there and cannot be read, so what it needs is not known; of a folder, what it holds.
+    Unreadable {
+        /// What was tried, and what the system said.
+        problem: String,
+    },
     /// No folder that the loader searches has the library.
     LibraryNotFound {
         /// The name of the library.
@@ -104,6 +109,7 @@ impl Finding {
             FindingKind::BadPattern { pattern, .. } => ("bad-pattern", pattern.clone()),
             FindingKind::RootNotFound { pattern } => ("root-not-found", pattern.clone()),
             FindingKind::Damaged(_) => ("damaged", String::new()),
+            FindingKind::Unreadable { .. } => ("unreadable", String::new()),
             FindingKind::LibraryNotFound { name, .. } => ("library-not-found", name.clone()),
             FindingKind::LibraryUnusable { name, .. } => ("library-unusable", name.clone()),
             FindingKind::OptionalLibraryNotFound { name } => ("optional-library-not-found", name.clone()),
@@ -114,6 +120,13 @@ impl Finding {
         let file = self.file.as_ref().map(RootPath::to_string);
         let parts = [Some(kind.to_owned()), file, Some(needed)];
         parts.into_iter().flatten().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(":")
+    }
+}
+
+impl From<Fault> for Finding {
+    fn from(fault: Fault) -> Self {
+        let problem = fault.problem();
+        Self { file: Some(fault.path), kind: FindingKind::Unreadable { problem } }
     }
 }
 
@@ -137,6 +150,7 @@ impl fmt::Display for FindingKind {
                 write!(out, "nothing that is kept matches the root `{pattern}`")
             }
             Self::Damaged(error) => write!(out, "damaged ELF object: {error}"),
+            Self::Unreadable { problem } => out.write_str(problem),
             Self::LibraryNotFound { name, other_architecture: None } => {
                 write!(out, "cannot find the library {name}")
             }
@@ -181,6 +195,12 @@ mod tests {
                 FindingKind::Damaged(ElfError::Segment),
                 "damaged:/usr/lib/a.so",
                 "/usr/lib/a.so: damaged ELF object: a segment reaches past the end of the file",
+            ),
+            (
+                file(),
+                FindingKind::Unreadable { problem: "cannot be read: no".into() },
+                "unreadable:/usr/lib/a.so",
+                "/usr/lib/a.so: cannot be read: no",
             ),
             (
                 None,

@@ -4,7 +4,7 @@ use rootfs::{Entry, Metadata, Origin, RootPath, Tree};
 
 use crate::{Closure, Request, Root, analyze};
 
-/// The smallest rbconfig.rb that makes a tree one with a Ruby, and its place.
+/// The smallest rbconfig.rb that is a Ruby for the closure of its place, which stands beside it.
 pub(crate) const RBCONFIG: (&str, &str) =
     ("/ruby/rbconfig.rb", "CONFIG[\"ruby_version\"] = \"3.3.0\"\nCONFIG[\"rubyarchdir\"] = \"/ruby\"\n");
 
@@ -30,8 +30,8 @@ pub(crate) fn tree<C: AsRef<[u8]>>(listing: &[(&str, C)]) -> Tree {
 
 /// The closure of these roots as a listing: each path with each of its reasons, then the findings.
 pub(crate) fn closure_of(tree: &Tree, patterns: &[&str]) -> Vec<String> {
-    let root = |pattern: &&str| Root { pattern: (*pattern).into(), reason: "wanted".into() };
-    let request = Request { roots: patterns.iter().map(root).collect(), drop: Vec::new() };
+    let roots = patterns.iter().map(|pattern| Root::pattern(*pattern, "wanted")).collect();
+    let request = Request { roots, ..Request::default() };
     listing(&analyze(tree, &request))
 }
 

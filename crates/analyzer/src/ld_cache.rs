@@ -8,7 +8,7 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
-use rootfs::{RootPath, Tree};
+use rootfs::{Filesystem, RootPath};
 use schema::Architecture;
 
 use crate::search::Search;
@@ -36,7 +36,7 @@ pub struct Library {
 }
 
 /// The libraries that the loaders of a tree find by name, sorted; for each name the one that is found first.
-pub fn libraries(tree: &Tree) -> Vec<Library> {
+pub fn libraries(tree: &dyn Filesystem) -> Vec<Library> {
     let search = Search::new(tree);
     let mut found = BTreeMap::new();
     for architecture in Architecture::ALL {

@@ -1,6 +1,6 @@
 //! The closure of a Ruby: from roots and rules to files, each with its reasons, and findings.
 //!
-//! [`analyze`] takes a tree and a [`Request`] and gives a [`Closure`]. A *root* is a path that is wanted for its own sake;
+//! [`analyze`] takes a root filesystem and a [`Request`] and gives a [`Closure`]. A *root* is a path that is wanted for its own sake;
 //! a *rule* says what a path needs besides, and why; a *reason* is such an answer, kept with the path that it brought in;
 //! a *finding* is a need that is not met, a file that cannot be read, or something that no analysis can decide.
 //!
@@ -31,4 +31,4 @@ pub use elf::ElfError;
 pub use engine::analyze;
 pub use finding::{Finding, FindingKind, Severity};
 pub use pattern::matches;
-pub use request::{Drop, Request, Root};
+pub use request::{Drop, Request, Root, Wanted};

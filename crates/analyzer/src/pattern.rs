@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use globset::{Glob, GlobBuilder, GlobSet, GlobSetBuilder};
-use rootfs::{RootPath, Tree};
+use rootfs::{Filesystem, RootPath};
 
 use crate::request::Drop;
 
@@ -25,11 +25,18 @@ pub(crate) struct Expansion {
     pub(crate) paths: Vec<RootPath>,
 }
 
+impl Expansion {
+    /// This path, as it is.
+    pub(crate) fn of(path: RootPath) -> Self {
+        Self { links: Vec::new(), paths: vec![path] }
+    }
+}
+
 /// Finds what a pattern names; the error says why it is no pattern.
-pub(crate) fn expand(tree: &Tree, pattern: &str) -> Result<Expansion, String> {
+pub(crate) fn expand(tree: &dyn Filesystem, pattern: &str) -> Result<Expansion, String> {
     let Some(wildcard) = pattern.find(WILDCARDS) else {
         let path = RootPath::parse(pattern).map_err(|error| error.to_string())?;
-        return Ok(Expansion { links: Vec::new(), paths: vec![path] });
+        return Ok(Expansion::of(path));
     };
     // What comes before the first name with a wildcard may lead through links; the rest is matched against real paths.
     let start = pattern[..wildcard].rfind('/').map_or(0, |slash| slash + 1);
@@ -44,9 +51,9 @@ pub(crate) fn expand(tree: &Tree, pattern: &str) -> Result<Expansion, String> {
     Ok(Expansion { paths: paths.cloned().collect(), links: folder.links })
 }
 
-/// Whether a pattern, as in [`Root::pattern`](crate::Root::pattern), names something in the tree. One that is no glob
+/// Whether a pattern, as in [`Wanted::Pattern`](crate::Wanted::Pattern), names something in the tree. One that is no glob
 /// names nothing.
-pub fn matches(tree: &Tree, pattern: &str) -> bool {
+pub fn matches(tree: &dyn Filesystem, pattern: &str) -> bool {
     let exists = |path: &RootPath| tree.get(path).is_some() || tree.resolve(path).is_ok();
     expand(tree, pattern).is_ok_and(|found| found.paths.iter().any(exists))
 }

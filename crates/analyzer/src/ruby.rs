@@ -1,8 +1,9 @@
-//! The Rubies of a tree: each is found by its `rbconfig.rb`, which names its program, its library and its folders.
+//! The Rubies of a root filesystem. Each is described by its `rbconfig.rb`, which names its program, its library and its
+//! folders; where that file lies follows from the place of the program or of the library.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use rootfs::{Kind, RootPath, Tree};
+use rootfs::{Filesystem, Kind, RootPath};
 
 use crate::rbconfig::RbConfig;
 
@@ -43,22 +44,50 @@ pub(crate) struct Ruby {
     pub(crate) folders: Vec<LibraryFolder>,
 }
 
-/// Every Ruby of a tree, by the place of its `rbconfig.rb`.
-pub(crate) fn find(tree: &Tree) -> Vec<Ruby> {
-    let files = tree.iter().filter(|(path, _)| path.as_bytes().ends_with(b"/rbconfig.rb"));
-    files
-        .filter_map(|(path, entry)| match &entry.kind {
-            Kind::File(file) => read(tree, path, &file.content),
-            _ => None,
-        })
-        .collect()
+/// The name of the file that describes a Ruby.
+const RBCONFIG: &str = "rbconfig.rb";
+
+/// Whether a path can be that of the file that describes a Ruby.
+pub(crate) fn is_rbconfig(path: &RootPath) -> bool {
+    path.name() == RBCONFIG.as_bytes()
 }
 
-fn read(tree: &Tree, path: &RootPath, text: &[u8]) -> Option<Ruby> {
-    let config = RbConfig::parse(text, &path.parent()?.to_string());
+/// The files that may describe the Ruby whose program or library lies in `folder`, in order. For a Ruby in `/usr/bin`,
+/// `/usr/lib/x86_64-linux-gnu` or `/opt/ruby/bin`, they lie in the folder `ruby` of a library folder of the same prefix,
+/// or below that in a folder for the version, or below that in one for the architecture.
+pub(crate) fn rbconfigs_near(tree: &dyn Filesystem, folder: &RootPath) -> BTreeSet<RootPath> {
+    let prefix = folder.parent().unwrap_or_else(RootPath::root);
+    let libraries: Vec<RootPath> =
+        ["lib", "lib64"].iter().filter_map(|name| at(tree, &prefix, name)).collect();
+    let is_multiarch = |path: &RootPath| memchr::memmem::find(path.name(), b"-linux-").is_some();
+    let multiarch = libraries.iter().flat_map(|library| folders(tree, library)).filter(is_multiarch);
+    let own = [folder.clone(), prefix].into_iter().chain(multiarch).chain(libraries.iter().cloned());
+
+    let tops: Vec<RootPath> = own.filter_map(|library| at(tree, &library, "ruby")).collect();
+    let versions: Vec<RootPath> = tops.iter().flat_map(|top| folders(tree, top)).collect();
+    let architectures = versions.iter().flat_map(|version| folders(tree, version));
+    let holders = architectures.chain(versions.iter().cloned()).chain(tops.iter().cloned());
+    holders.filter_map(|folder| at(tree, &folder, RBCONFIG)).collect()
+}
+
+/// Where a name in a folder leads.
+fn at(tree: &dyn Filesystem, folder: &RootPath, name: &str) -> Option<RootPath> {
+    Some(tree.resolve(&folder.join(name).ok()?).ok()?.path)
+}
+
+/// The folders in a folder.
+fn folders(tree: &dyn Filesystem, folder: &RootPath) -> Vec<RootPath> {
+    let children = tree.children(folder).filter(|(_, entry)| entry.is_directory());
+    children.map(|(path, _)| path.clone()).collect()
+}
+
+/// Reads the file that describes a Ruby. `None` where it describes none that is there.
+pub(crate) fn read(tree: &dyn Filesystem, path: &RootPath) -> Option<Ruby> {
+    let Kind::File(file) = &tree.get(path)?.kind else { return None };
+    let config = RbConfig::parse(&file.content, &path.parent()?.to_string());
     let version = config.get("ruby_version")?;
     let real = |path: String| Some(tree.resolve(&RootPath::parse(&path).ok()?).ok()?.path);
-    let at = |folder: &str, name: &str| real(format!("{}/{}", config.get(folder)?, config.get(name)?));
+    let named = |folder: &str, name: &str| real(format!("{}/{}", config.get(folder)?, config.get(name)?));
 
     let mut folders = BTreeMap::new();
     for (path, holds) in named_folders(&config, &version) {
@@ -73,8 +102,8 @@ fn read(tree: &Tree, path: &RootPath, text: &[u8]) -> Option<Ruby> {
     let folders = folders.into_iter().rev().map(|(path, holds)| LibraryFolder { path, holds }).collect();
     Some(Ruby {
         rbconfig: path.clone(),
-        program: at("bindir", "ruby_install_name"),
-        library: ["libdir", "archlibdir"].iter().find_map(|folder| at(folder, "LIBRUBY_SO")),
+        program: named("bindir", "ruby_install_name"),
+        library: ["libdir", "archlibdir"].iter().find_map(|folder| named(folder, "LIBRUBY_SO")),
         version,
         folders,
     })

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rootfs::{Kind, Resolved, RootPath, Tree};
+use rootfs::{Filesystem, Kind, Resolved, RootPath};
 use schema::Architecture;
 
 use crate::elf::{Abi, Identity, Object};
@@ -68,7 +68,7 @@ pub(crate) type Found = Result<Arc<Place>, Miss>;
 
 /// The library folders of one tree, and what was found there so far.
 pub(crate) struct Search<'t> {
-    tree: &'t Tree,
+    tree: &'t dyn Filesystem,
     configured: Vec<Resolved>,
     /// `ld.so.conf` and the files that it includes, with the links that lead to them.
     pub(crate) configuration: Vec<RootPath>,
@@ -102,7 +102,7 @@ enum Candidate {
 }
 
 impl<'t> Search<'t> {
-    pub(crate) fn new(tree: &'t Tree) -> Self {
+    pub(crate) fn new(tree: &'t dyn Filesystem) -> Self {
         let mut reader =
             Configuration { tree, folders: Vec::new(), files: BTreeSet::new(), links: BTreeSet::new() };
         if let Ok(path) = RootPath::parse(LD_SO_CONF) {
@@ -383,13 +383,13 @@ fn platform(abi: Abi) -> Option<&'static [u8]> {
 }
 
 /// Follows a path as a file writes it, from the root on.
-pub(crate) fn resolve_text(tree: &Tree, text: &[u8]) -> Option<Resolved> {
+pub(crate) fn resolve_text(tree: &dyn Filesystem, text: &[u8]) -> Option<Resolved> {
     resolve_from(tree, &RootPath::root(), text)
 }
 
 /// Follows a path as a file in `folder` writes it: with `..`, which leads to the folder that holds the real one. What is
 /// passed and left again by `..` must be there too, and stands among the links, but for the folder itself and those above.
-pub(crate) fn resolve_from(tree: &Tree, folder: &RootPath, text: &[u8]) -> Option<Resolved> {
+pub(crate) fn resolve_from(tree: &dyn Filesystem, folder: &RootPath, text: &[u8]) -> Option<Resolved> {
     let start = if text.starts_with(b"/") { RootPath::root() } else { folder.clone() };
     let mut at = Resolved { path: start, links: Vec::new() };
     for component in text.split(|&byte| byte == b'/') {
@@ -417,7 +417,7 @@ fn lock<T>(memo: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 /// Reads `ld.so.conf` with its includes.
 struct Configuration<'t> {
-    tree: &'t Tree,
+    tree: &'t dyn Filesystem,
     folders: Vec<Resolved>,
     files: BTreeSet<RootPath>,
     links: BTreeSet<RootPath>,

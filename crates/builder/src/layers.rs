@@ -96,7 +96,7 @@ fn request_for(tree: &Tree, spec: &ImageSpec, layers: &[LayerSpec]) -> Request {
     });
     Request {
         roots: roots
-            .map(|(path, why)| analyzer::Root { pattern: path.to_owned(), reason: why.clone() })
+            .map(|(path, why)| analyzer::Root::pattern(path, why))
             .collect(),
         drop: drop
             .map(|drop| analyzer::Drop {
@@ -105,6 +105,7 @@ fn request_for(tree: &Tree, spec: &ImageSpec, layers: &[LayerSpec]) -> Request {
                 reason: drop.why.clone(),
             })
             .collect(),
+        ..Request::default()
     }
 }
 
@@ -123,7 +124,7 @@ fn closure_with_licences(stack: &Stack<'_>, request: &mut Request) -> Closure {
             let path = format!("{DOCUMENTATION}/{}/copyright", key.name);
             if analyzer::matches(&stack.tree, &path) {
                 let reason = format!("the licence of {}, which gave a file", key.name);
-                request.roots.push(analyzer::Root { pattern: path, reason });
+                request.roots.push(analyzer::Root::pattern(path, reason));
             }
             known.insert(key);
         }

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use crate::entry::Kind;
+use crate::filesystem::Filesystem;
 use crate::path::{RootPath, parent};
-use crate::tree::Tree;
 
 /// `ELOOP` comes after this many links (`path_resolution(7)`).
 const MOST_LINKS: usize = 40;
@@ -50,15 +50,18 @@ pub enum ResolveError {
     },
 }
 
-pub(crate) fn resolve(tree: &Tree, path: &RootPath) -> Result<Resolved, ResolveError> {
-    if let Some((real, entry)) = tree.get_key_value(path.as_bytes())
+pub(crate) fn resolve<F: Filesystem + ?Sized>(
+    filesystem: &F,
+    path: &RootPath,
+) -> Result<Resolved, ResolveError> {
+    if let Some((real, entry)) = filesystem.look_up(path.as_bytes())
         && !matches!(entry.kind, Kind::Symlink(_))
     {
         return Ok(Resolved { path: real.clone(), links: Vec::new() });
     }
     let mut walk = Walk::new(path);
     let path = || path.clone();
-    match walk.go(tree) {
+    match walk.go(filesystem) {
         Stop::Arrived => Ok(Resolved { path: walk.real(), links: walk.links }),
         Stop::Missing => Err(ResolveError::NotFound { path: path(), missing: walk.real() }),
         Stop::NotFolder => Err(ResolveError::NotFolder { path: path(), file: walk.real() }),
@@ -97,10 +100,10 @@ impl Walk {
         RootPath::from_normalised(&self.real)
     }
 
-    pub(crate) fn go(&mut self, tree: &Tree) -> Stop {
+    pub(crate) fn go<F: Filesystem + ?Sized>(&mut self, filesystem: &F) -> Stop {
         loop {
             // Looking again at what was reached lets a walk go on from something that was missing before.
-            match tree.get_bytes(&self.real).map(|entry| &entry.kind) {
+            match filesystem.look_up(&self.real).map(|(_, entry)| &entry.kind) {
                 None => return Stop::Missing,
                 Some(Kind::Directory) => {
                     if !self.step() {

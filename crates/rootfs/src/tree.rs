@@ -11,6 +11,7 @@ use thiserror::Error;
 
 use crate::entry::{Entry, Kind, Metadata, Origin};
 use crate::escape::Escaped;
+use crate::filesystem::{Entries, Filesystem};
 use crate::layer::{Layer, is_link_target};
 use crate::path::{RootPath, climbs_out};
 use crate::resolve::{ResolveError, Resolved, resolve};
@@ -201,16 +202,22 @@ impl Tree {
         self.entries.insert(path, entry);
     }
 
-    pub(crate) fn get_bytes(&self, path: &[u8]) -> Option<&Entry> {
-        self.entries.get(path)
+    fn range(&self, start: Bound<&Vec<u8>>, end: &[u8]) -> Range<'_, RootPath, Entry> {
+        self.entries.range::<[u8], _>((start.map(Vec::as_slice), Bound::Excluded(end)))
     }
+}
 
-    pub(crate) fn get_key_value(&self, path: &[u8]) -> Option<(&RootPath, &Entry)> {
+impl Filesystem for Tree {
+    fn look_up(&self, path: &[u8]) -> Option<(&RootPath, &Entry)> {
         self.entries.get_key_value(path)
     }
 
-    fn range(&self, start: Bound<&Vec<u8>>, end: &[u8]) -> Range<'_, RootPath, Entry> {
-        self.entries.range::<[u8], _>((start.map(Vec::as_slice), Bound::Excluded(end)))
+    fn children<'f>(&'f self, folder: &RootPath) -> Entries<'f> {
+        Box::new(Self::children(self, folder))
+    }
+
+    fn descendants<'f>(&'f self, folder: &RootPath) -> Entries<'f> {
+        Box::new(Self::descendants(self, folder))
     }
 }
 

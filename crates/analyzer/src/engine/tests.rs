@@ -9,13 +9,13 @@ use crate::fixture::{closure_of, listing, path, tree};
 use crate::request::Drop;
 
 fn request(roots: &[&str], drops: &[(&str, &str)]) -> Request {
-    let root = |pattern: &&str| Root { pattern: (*pattern).into(), reason: "wanted".into() };
     let drop = |(name, glob): &(&str, &str)| Drop {
         name: (*name).into(),
         globs: vec![(*glob).into()],
         reason: String::new(),
     };
-    Request { roots: roots.iter().map(root).collect(), drop: drops.iter().map(drop).collect() }
+    let roots = roots.iter().map(|pattern| Root::pattern(*pattern, "wanted")).collect();
+    Request { roots, drop: drops.iter().map(drop).collect(), ..Request::default() }
 }
 
 #[test]
@@ -68,6 +68,42 @@ fn roots_are_paths_folders_and_globs() {
         (&["/dang*"], &["/dangling: root: wanted", "! /dangling: cannot find none, its link target"]),
     ] {
         assert_eq!(closure_of(&tree, roots), wanted, "{roots:?}");
+    }
+}
+
+#[test]
+fn roots_are_programs_by_name_and_paths_as_they_are() {
+    let mut tree = tree(&[
+        ("/bin/ruby", "-> ../opt/ruby"),
+        ("/opt/ruby", ""),
+        ("/usr/bin/ruby/", ""),
+        ("/w*/[x]", ""),
+        ("/w*/link", "-> none"),
+        ("/wide/x", ""),
+    ]);
+    let not_executable = Entry::file(Metadata::root(0o644), Vec::new(), Origin::default());
+    tree.insert(path("/usr/local/bin/ruby"), not_executable).unwrap();
+    let found = |wanted: Wanted, search_path: Option<&[&str]>| {
+        let mut request =
+            Request { roots: vec![Root { wanted, reason: "wanted".into() }], ..Request::default() };
+        if let Some(folders) = search_path {
+            request.search_path = folders.iter().map(|folder| path(folder)).collect();
+        }
+        let closure = analyze(&tree, &request);
+        let paths = closure.entries.keys().map(ToString::to_string);
+        paths.chain(closure.findings.iter().map(|finding| format!("! {finding}"))).collect::<Vec<_>>()
+    };
+    let program = || Wanted::Pattern("ruby".into());
+    assert_eq!(found(program(), None), ["/bin", "/bin/ruby", "/opt", "/opt/ruby"]);
+    assert_eq!(found(program(), Some(&["/none", "/opt"])), ["/opt", "/opt/ruby"]);
+    assert_eq!(found(program(), Some(&[])), ["! cannot find the program ruby"]);
+    let all = ["/w*", "/w*/[x]", "/w*/link", "! /w*/link: cannot find none, its link target"];
+    assert_eq!(found(Wanted::Path(path("/w*")), None), all);
+    assert_eq!(found(Wanted::Path(path("/w*/[x]")), None), ["/w*", "/w*/[x]"]);
+    assert_eq!(found(Wanted::Alone(path("/w*")), None), ["/w*"]);
+    assert_eq!(found(Wanted::Alone(path("/bin/ruby")), None), ["/bin", "/bin/ruby", "/opt", "/opt/ruby"]);
+    for missing in [Wanted::Alone(path("/wi*")), Wanted::Path(path("/wi*"))] {
+        assert_eq!(found(missing, None), ["! nothing that is kept matches the root `/wi*`"]);
     }
 }
 

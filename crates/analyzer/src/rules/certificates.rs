@@ -1,7 +1,7 @@
 //! A library for TLS needs the certificates of the authorities that it trusts, as one file.
 
 use super::Rule;
-use crate::engine::{Answer, Visit};
+use crate::engine::{Answer, Strength, Visit};
 use crate::scope::Scope;
 use crate::search::resolve_text;
 
@@ -20,7 +20,7 @@ impl Rule for Certificates {
             let is_there = |path: &&str| resolve_text(scope.tree, path.as_bytes()).is_some();
             let bundle = BUNDLES.into_iter().find(is_there).unwrap_or(BUNDLES[0]);
             let reason = self.reason(visit, "certificates of authorities");
-            answer.text(bundle.as_bytes(), reason, scope.strength_for_ruby());
+            answer.text(bundle.as_bytes(), reason, Strength::ForRuby);
         }
     }
 }
@@ -40,6 +40,13 @@ mod tests {
         }
         let without = tree(&[libssl(), (RBCONFIG.0, RBCONFIG.1.into())]);
         let wanted = "! /lib/libssl.so.3: cannot find /etc/ssl/certs/ca-certificates.crt, its certificates of authorities";
-        assert_eq!(closure_of(&without, &["/lib/libssl.so.3"]).last().map(String::as_str), Some(wanted));
+        for (roots, finding) in [
+            (&["/lib/libssl.so.3"][..], None),
+            (&["/lib/libssl.so.3", RBCONFIG.0], Some(wanted)),
+            (&[RBCONFIG.0, "/lib/libssl.so.3"], Some(wanted)),
+        ] {
+            let found = closure_of(&without, roots);
+            assert_eq!(found.iter().map(String::as_str).find(|line| line.starts_with("! ")), finding);
+        }
     }
 }

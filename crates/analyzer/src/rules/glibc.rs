@@ -88,10 +88,9 @@ impl Glibc {
                 }
                 answer.resolved(place.file.clone(), Role::Own, reason, strength);
             }
-            Err(_) if strength == Strength::Soft => {}
             Err(_) => {
                 let kind = FindingKind::LibraryNotFound { name: name.to_owned(), other_architecture: None };
-                answer.find(reason.from, kind);
+                answer.miss(reason.from, kind, strength);
             }
         }
     }
@@ -100,7 +99,7 @@ impl Glibc {
     fn locale(&self, scope: &Scope<'_>, visit: &Visit<'_>, answer: &mut Answer<'_>) {
         let is_there = |path: &&str| crate::search::resolve_text(scope.tree, path.as_bytes()).is_some();
         let path = UTF8_LOCALES.into_iter().find(is_there).unwrap_or(UTF8_LOCALES[0]);
-        answer.below(path.as_bytes(), &self.reason(visit, "locale C.UTF-8"), scope.strength_for_ruby());
+        answer.below(path.as_bytes(), &self.reason(visit, "locale C.UTF-8"), Strength::ForRuby);
     }
 }
 
@@ -187,8 +186,8 @@ mod tests {
 
     #[test]
     fn what_ruby_goes_wrong_without_is_a_finding() {
-        let findings = |tree: &rootfs::Tree| {
-            let found = closure_of(tree, &["/lib/libc.so.6"]);
+        let findings = |tree: &rootfs::Tree, roots: &[&str]| {
+            let found = closure_of(tree, roots);
             found.into_iter().filter(|line| line.starts_with("! ")).collect::<Vec<_>>()
         };
         let bare = [("/lib/libc.so.6", libc("2.31"))];
@@ -198,13 +197,14 @@ mod tests {
             "! /lib/libc.so.6: cannot find the library libnss_files.so.2",
             "! /lib/libc.so.6: cannot find the library libresolv.so.2",
         ];
-        assert_eq!(findings(&tree(&bare)), libraries);
         let data = [
             "! /lib/libc.so.6: cannot find /usr/lib/locale/C.utf8, its locale C.UTF-8",
             "! /lib/libc.so.6: cannot find /usr/share/zoneinfo, its time zones",
         ];
         let with_ruby = tree(&[&bare[..], &[(RBCONFIG.0, RBCONFIG.1.into())]].concat());
-        assert_eq!(findings(&with_ruby), [&libraries[..], &data].concat());
+        let libc = "/lib/libc.so.6";
+        assert_eq!(findings(&with_ruby, &[libc]), libraries, "a Ruby that nothing needs is none");
+        assert_eq!(findings(&with_ruby, &[libc, RBCONFIG.0]), [&libraries[..], &data].concat());
     }
 
     #[test]

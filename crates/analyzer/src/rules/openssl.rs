@@ -12,7 +12,7 @@ impl Rule for OpenSsl {
         "openssl"
     }
 
-    fn apply(&self, scope: &Scope<'_>, visit: &Visit<'_>, answer: &mut Answer<'_>) {
+    fn apply(&self, _: &Scope<'_>, visit: &Visit<'_>, answer: &mut Answer<'_>) {
         if !visit.is_first {
             return;
         }
@@ -25,7 +25,7 @@ impl Rule for OpenSsl {
                 Folder::Settings => {
                     bring(&format!("{folder}/openssl.cnf"), "configuration", Strength::Soft);
                     // HTTPS fails without it, even where the certificates are there.
-                    bring(&format!("{folder}/certs"), "folder of certificates", scope.strength_for_ruby());
+                    bring(&format!("{folder}/certs"), "folder of certificates", Strength::ForRuby);
                     bring(&format!("{folder}/cert.pem"), "file of certificates", Strength::Soft);
                 }
                 Folder::Modules => {
@@ -123,7 +123,7 @@ mod tests {
     fn a_ruby_needs_the_folder_of_certificates() {
         let libcrypto = Elf::library("libcrypto.so.3").payload(VERSION_TEXTS).build();
         let tree = tree(&[("/lib/libcrypto.so.3", libcrypto), (RBCONFIG.0, RBCONFIG.1.into())]);
-        let found = closure_of(&tree, &["/lib/libcrypto.so.3"]);
+        let found = closure_of(&tree, &["/lib/libcrypto.so.3", RBCONFIG.0]);
         let wanted = "! /lib/libcrypto.so.3: cannot find /usr/lib/ssl/certs, its folder of certificates";
         assert_eq!(found.last().map(String::as_str), Some(wanted));
     }

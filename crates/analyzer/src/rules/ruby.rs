@@ -1,4 +1,4 @@
-//! A Ruby needs its `rbconfig.rb`, and with that what `require` and RubyGems find by themselves: the standard library,
+//! A Ruby, found by its program or its library, needs its `rbconfig.rb`, and with that what `require` and RubyGems find by themselves: the standard library,
 //! encodings, native extensions, gems. Native extensions are opened by the program, so each has its needs followed.
 
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use super::Rule;
 use crate::closure::Reason;
 use crate::elf::is_elf;
 use crate::engine::{Answer, Role, Strength, Visit};
-use crate::ruby::{Holds, LibraryFolder, Ruby as Installation};
+use crate::ruby::{Holds, LibraryFolder, Ruby as Installation, is_rbconfig};
 use crate::scope::Scope;
 
 pub(super) struct Ruby;
@@ -23,19 +23,41 @@ impl Rule for Ruby {
         if !visit.is_first {
             return;
         }
-        for ruby in &scope.rubies {
-            if [&ruby.program, &ruby.library].contains(&&Some(visit.path.clone())) {
-                let reason = self.reason(visit, "configuration");
-                answer.real(ruby.rbconfig.clone(), Role::Own, reason, Strength::Hard);
-            }
-            if ruby.rbconfig == *visit.path {
-                self.bring_folders(scope, visit, ruby, answer);
-            }
+        if let Some(ruby) = is_rbconfig(visit.path).then(|| scope.ruby(visit.path)).flatten() {
+            answer.note_ruby();
+            self.bring_folders(scope, visit, &ruby, answer);
+        }
+        if is_interpreter(visit) {
+            self.bring_configuration(scope, visit, answer);
         }
     }
 }
 
+/// Whether a file may be the program or the library of a Ruby: whether it is one, its `rbconfig.rb` tells.
+fn is_interpreter(visit: &Visit<'_>) -> bool {
+    let Some(object) = visit.whole_object() else { return false };
+    let is_program = || {
+        let folder = visit.path.parent();
+        visit.path.name().starts_with(b"ruby") || folder.is_some_and(|folder| folder.name() == b"bin")
+    };
+    match object.soname {
+        Some(soname) => soname.starts_with(b"libruby"),
+        None => visit.is_executable && is_program(),
+    }
+}
+
 impl Ruby {
+    fn bring_configuration(&self, scope: &Scope<'_>, visit: &Visit<'_>, answer: &mut Answer<'_>) {
+        let Some(folder) = visit.path.parent() else { return };
+        for ruby in scope.rubies_near(&folder).iter() {
+            if [&ruby.program, &ruby.library].into_iter().flatten().any(|own| own == visit.path) {
+                answer.note_ruby();
+                let reason = self.reason(visit, "configuration");
+                answer.real(ruby.rbconfig.clone(), Role::Own, reason, Strength::Hard);
+            }
+        }
+    }
+
     fn bring_folders(
         &self,
         scope: &Scope<'_>,
@@ -45,6 +67,7 @@ impl Ruby {
     ) {
         let reasons = Reasons::new(|because| self.reason(visit, because));
         let program = ruby.program.as_ref().or(ruby.library.as_ref());
+        let role = program.cloned().map_or(Role::Own, Role::OpenedBy);
         for (index, folder) in ruby.folders.iter().enumerate() {
             let inside = &ruby.folders[..index];
             let own = std::iter::once((&folder.path, None));
@@ -56,11 +79,7 @@ impl Ruby {
                     continue;
                 }
                 let is_object = matches!(kind, Some(Kind::File(file)) if is_elf(&file.content));
-                let role = match program {
-                    Some(program) if is_object => Role::OpenedBy(program.clone()),
-                    _ => Role::Own,
-                };
-                answer.real(path.clone(), role, reasons.of(folder, path, is_object), Strength::Soft);
+                answer.real(path.clone(), role.clone(), reasons.of(folder, path, is_object), Strength::Soft);
             }
         }
     }
@@ -256,6 +275,34 @@ mod tests {
                 found.contains(&format!("/usr/local/lib/ruby/3.3.0/set.rb: standard library of {config}"))
             );
             assert!(!found.iter().any(|line| line.starts_with("! ")), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn a_ruby_is_found_from_its_program_wherever_it_was_put() {
+        let settings = [("ruby_install_name", "ruby"), ("rubyarchdir", "$(rubylibdir)/$(arch)")];
+        let folder = "/lib/ruby/3.3.0/x86_64-linux";
+        for (prefix, bin) in [
+            ("/usr", "/usr/bin/ruby"),
+            ("/opt/x", "/opt/x/bin/ruby"),
+            ("/home/me/.rbenv/versions/3.3.8", "/home/me/.rbenv/versions/3.3.8/bin/ruby"),
+            ("/opt/x", "/usr/local/bin/ruby"),
+        ] {
+            let config = format!("{prefix}{folder}/rbconfig.rb");
+            let program = format!("{prefix}/bin/ruby");
+            let mut listing = vec![
+                (program.as_str(), Elf::dynamic().build()),
+                (&config, rbconfig(folder, &settings)),
+                // Another Ruby that nothing asks for.
+                ("/other/bin/ruby", Elf::dynamic().build()),
+                ("/other/lib/ruby/3.3.0/x86_64-linux/rbconfig.rb", rbconfig(folder, &settings)),
+            ];
+            if bin != program {
+                listing.push((bin, format!("-> {program}").into_bytes()));
+            }
+            let found = closure_of(&tree(&listing), &[bin]);
+            assert_eq!(lines_of(&found, &format!("configuration of {program}")), [config]);
+            assert!(!found.iter().any(|line| line.contains("/other")), "{found:?}");
         }
     }
 

@@ -1,16 +1,12 @@
 //! A script that may be executed needs its interpreter, and with `env` the program that is looked up (execve(2)).
 
-use rootfs::{Kind, RootPath};
+use rootfs::Kind;
 
 use super::Rule;
-use crate::engine::{Answer, Role, Strength, Visit, escaped};
+use crate::engine::{Answer, Strength, Visit, escaped};
 use crate::finding::FindingKind;
 use crate::scope::Scope;
 use crate::shebang;
-
-/// Where `env` looks: what Debian, the official image and distroless agree on.
-const SEARCH_PATH: [&str; 6] =
-    ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 
 pub(super) struct Shebang;
 
@@ -38,14 +34,8 @@ impl Shebang {
         if name.contains(&b'/') {
             return answer.text(name, reason, Strength::Hard);
         }
-        let candidates =
-            SEARCH_PATH.iter().filter_map(|folder| RootPath::parse(folder).ok()?.join(name).ok());
-        let found = candidates.filter_map(|path| scope.tree.resolve(&path).ok()).find(|found| {
-            let entry = scope.tree.get(&found.path);
-            entry.is_some_and(|entry| matches!(entry.kind, Kind::File(_)) && entry.metadata.mode & 0o111 != 0)
-        });
-        match found {
-            Some(found) => answer.resolved(found, Role::Own, reason, Strength::Hard),
+        match scope.find_program(name) {
+            Some(path) => answer.text(path.as_bytes(), reason, Strength::Hard),
             None => answer.find(reason.from, FindingKind::ProgramNotFound { name: escaped(name) }),
         }
     }

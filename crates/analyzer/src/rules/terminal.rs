@@ -1,7 +1,7 @@
 //! Line editors read descriptions of terminals (terminfo(5)), and Ruby's reline opens a curses library by its
 //! unversioned name, where there is one.
 
-use rootfs::Kind;
+use rootfs::{Kind, RootPath};
 
 use super::Rule;
 use crate::elf::Identity;
@@ -23,31 +23,28 @@ impl Rule for Terminal {
     }
 
     fn apply(&self, scope: &Scope<'_>, visit: &Visit<'_>, answer: &mut Answer<'_>) {
-        if !visit.is_first {
-            return;
+        if let Role::OpenedBy(program) = visit.role
+            && visit.path.as_bytes().ends_with(b"/reline/terminfo.rb")
+        {
+            self.curses(scope, visit, program, answer);
         }
-        if visit.library(b"libtinfo").is_some() || visit.library(b"libncurses").is_some() {
+        if visit.is_first && (visit.library(b"libtinfo").is_some() || visit.library(b"libncurses").is_some())
+        {
             for path in DESCRIPTIONS {
                 answer.below(path.as_bytes(), &self.reason(visit, "terminal descriptions"), Strength::Soft);
             }
-        }
-        if visit.path.as_bytes().ends_with(b"/reline/terminfo.rb") {
-            self.curses(scope, visit, answer);
         }
     }
 }
 
 impl Terminal {
-    fn curses(&self, scope: &Scope<'_>, visit: &Visit<'_>, answer: &mut Answer<'_>) {
-        let is_own = |folder: &crate::ruby::LibraryFolder| visit.path.starts_with(&folder.path);
-        let Some(ruby) = scope.rubies.iter().find(|ruby| ruby.folders.iter().any(is_own)) else { return };
-        let Some(program) = &ruby.program else { return };
+    fn curses(&self, scope: &Scope<'_>, visit: &Visit<'_>, program: &RootPath, answer: &mut Answer<'_>) {
         let Some(Kind::File(file)) = scope.tree.get(program).map(|entry| &entry.kind) else { return };
         let Ok(Identity { abi, .. }) = Identity::read(&file.content) else { return };
         let find = |name: &&[u8]| scope.search.find(abi, name, &[], Defaults::Searched).ok();
         if let Some(place) = CURSES.iter().find_map(find) {
             let reason = self.reason(visit, "curses library");
-            answer.resolved(place.file.clone(), Role::OpenedBy(program.clone()), reason, Strength::Soft);
+            answer.resolved(place.file.clone(), visit.role.clone(), reason, Strength::Soft);
         }
     }
 }
@@ -74,11 +71,11 @@ mod tests {
 
     #[test]
     fn reline_opens_the_first_curses_library_that_there_is() {
-        let config = "CONFIG[\"ruby_version\"] = \"3.1.0\"\nCONFIG[\"rubyarchdir\"] = \"/r\"\n\
+        let config = "CONFIG[\"ruby_version\"] = \"3.1.0\"\nCONFIG[\"rubyarchdir\"] = \"/lib/ruby/3.1.0\"\n\
             CONFIG[\"bindir\"] = \"/bin\"\nCONFIG[\"ruby_install_name\"] = \"ruby\"\n";
         let ruby = [
-            ("/r/rbconfig.rb", config.into()),
-            ("/r/reline/terminfo.rb", Vec::new()),
+            ("/lib/ruby/3.1.0/rbconfig.rb", config.into()),
+            ("/lib/ruby/3.1.0/reline/terminfo.rb", Vec::new()),
             ("/bin/ruby", Elf::dynamic().build()),
         ];
         let libraries = [
@@ -90,7 +87,7 @@ mod tests {
         let curses = |tree: &rootfs::Tree| {
             let found = closure_of(tree, &["/bin/ruby"]);
             assert!(!found.iter().any(|line| line.starts_with("! ")), "{found:?}");
-            let suffix = ": curses library of /r/reline/terminfo.rb";
+            let suffix = ": curses library of /lib/ruby/3.1.0/reline/terminfo.rb";
             found.iter().filter_map(|line| line.strip_suffix(suffix)).map(str::to_owned).collect::<Vec<_>>()
         };
         assert_eq!(

@@ -12,10 +12,10 @@ impl Rule for TimeZone {
         "timezone"
     }
 
-    fn apply(&self, scope: &Scope<'_>, visit: &Visit<'_>, answer: &mut Answer<'_>) {
+    fn apply(&self, _: &Scope<'_>, visit: &Visit<'_>, answer: &mut Answer<'_>) {
         if visit.is_first && visit.library(b"libc.so.").is_some() {
             let zones = self.reason(visit, "time zones");
-            answer.below(b"/usr/share/zoneinfo", &zones, scope.strength_for_ruby());
+            answer.below(b"/usr/share/zoneinfo", &zones, Strength::ForRuby);
             for path in ["/etc/localtime", "/etc/timezone"] {
                 answer.text(path.as_bytes(), self.reason(visit, "local time zone"), Strength::Soft);
             }

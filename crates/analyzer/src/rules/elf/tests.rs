@@ -320,8 +320,9 @@ fn a_dropped_library_is_a_finding_and_brings_nothing() {
         ],
     );
     let request = Request {
-        roots: vec![Root { pattern: "/bin/p".into(), reason: "wanted".into() }],
+        roots: vec![Root::pattern("/bin/p", "wanted")],
         drop: vec![Drop { name: "a".into(), globs: vec!["/lib/liba*".into()], reason: String::new() }],
+        ..Request::default()
     };
     let Closure { entries, dropped, findings } = analyze(&tree, &request);
     assert!(!entries.contains_key(&path("/lib")));
