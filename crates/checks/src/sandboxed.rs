@@ -51,7 +51,7 @@ impl Sandbox {
         let words = |words: &[String]| words.iter().map(OsString::from).collect();
         Ok(Self {
             program,
-            root: Root { layers },
+            root: Root::Layers(layers),
             entry_point: words(&execution.entrypoint),
             default_command: words(&execution.cmd),
             environment,

@@ -79,7 +79,7 @@ fn run(args: &[&str]) -> io::Result<ExitCode> {
 /// Runs a command as the tests do, with this process's own input and output, and waits for it.
 fn call(layer: &str, program: &str, args: &[&str]) -> io::Result<()> {
     let init = sandbox::Program::current_executable("sandbox-init");
-    let root = sandbox::Root { layers: vec![PathBuf::from(layer)] };
+    let root = sandbox::Root::Layers(vec![PathBuf::from(layer)]);
     let mut command = sandbox::Command::new(program);
     command.args = args.iter().map(Into::into).collect();
     command.streams = sandbox::Streams::Attached;

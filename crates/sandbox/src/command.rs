@@ -27,11 +27,19 @@ impl Program {
     }
 }
 
-/// The root file system of a command.
-#[derive(Debug, Clone, Default)]
-pub struct Root {
-    /// Unpacked folders on the host, lowest first; at least one, none with a mount below it. They are only read.
-    pub layers: Vec<PathBuf>,
+/// The root file system of a command, and with it how much stands between the command and the host. A weaker
+/// confinement is never chosen in place of a stronger one: who wants it names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Root {
+    /// Folders on the host, lowest first, at least one, under a writable layer that is thrown away; in namespaces of
+    /// its own. The folders are only read. One of them may be a root that lives, `/` itself too. What other file
+    /// systems are mounted below a folder does not come along: there it is what the mount covers, or empty.
+    Layers(Vec<PathBuf>),
+    /// A folder on the host, entered with `chroot(2)`, for where no namespace can be made. What the command writes
+    /// stays in it. Wants `CAP_SYS_CHROOT`.
+    Chroot(PathBuf),
+    /// The caller's own root, as it is, for where no namespace can be made. What the command writes stays.
+    InPlace,
 }
 
 /// A command and the circumstances it runs in.

@@ -71,10 +71,20 @@ pub struct Failure {
 
 impl Failure {
     fn hint(&self) -> Option<String> {
-        let missing = self.step == Step::Execute && self.errno == libc::ENOENT;
-        missing.then(|| {
-            "the program, the interpreter of its #! line or its dynamic loader is not in the root".to_owned()
-        })
+        let hint = match (self.step, self.errno) {
+            (Step::Execute, libc::ENOENT) => {
+                "the program, the interpreter of its #! line or its dynamic loader is not in the root"
+            }
+            (Step::ChangeRoot, libc::EPERM) => "run as root, with CAP_SYS_CHROOT",
+            (Step::DropPrivileges, libc::EPERM) => {
+                "run as root, or as the user that the command is to run as"
+            }
+            (Step::ReadCall, _) => {
+                "its executable cannot be read by the caller, or it hides its memory (PR_SET_DUMPABLE): run as root"
+            }
+            _ => return None,
+        };
+        Some(hint.to_owned())
     }
 }
 
@@ -109,11 +119,16 @@ pub enum Step {
     MakeDevices,
     MountTemporary,
     WriteHosts,
+    ChangeRoot,
     SetLimit,
     GiveOutput,
     DropPrivileges,
     ChangeDirectory,
+    FilterCalls,
     Execute,
+    FollowCalls,
+    ReadCall,
+    RecordPaths,
     Supervise,
 }
 
@@ -135,11 +150,16 @@ impl fmt::Display for Step {
             Self::MakeDevices => "provide",
             Self::MountTemporary => "mount a tmpfs on",
             Self::WriteHosts => "write",
+            Self::ChangeRoot => "change the root to",
             Self::SetLimit => "set the limit",
             Self::GiveOutput => "hand the output pipes to the user",
             Self::DropPrivileges => "become the user and drop privileges",
             Self::ChangeDirectory => "change to the working directory",
+            Self::FilterCalls => "have the system calls told",
             Self::Execute => "execute",
+            Self::FollowCalls => "follow the system calls",
+            Self::ReadCall => "read what a system call names in the memory of",
+            Self::RecordPaths => "record more paths",
             Self::Supervise => "watch the command",
         })
     }

@@ -55,10 +55,12 @@ mod obstacle;
 mod running;
 mod signals;
 mod sys;
+mod trace;
 mod wire;
 
 pub use command::{Command, Limits, Program, Root, Streams};
 pub use error::{Failure, SandboxError, Step};
 pub use init::init_main;
 pub use obstacle::Obstacle;
-pub use running::{Captured, Outcome, Status, run};
+pub use running::{Captured, Outcome, Status, run, trace};
+pub use trace::{Access, Trace, Use};

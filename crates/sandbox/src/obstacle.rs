@@ -24,6 +24,10 @@ pub enum Obstacle {
     CoveredProc,
     /// The kernel has no overlay file system, or not for user namespaces.
     Overlay,
+    /// The kernel cannot tell of system calls (`seccomp_unotify(2)`), or is none of x86-64 or ARM.
+    Notifications,
+    /// The surrounding container has its own system calls told already, and the kernel tells one only.
+    Notified,
 }
 
 impl Obstacle {
@@ -31,6 +35,9 @@ impl Obstacle {
     pub(crate) fn behind(failure: &Failure, host: Host) -> Option<Self> {
         let denied = matches!(failure.errno, libc::EPERM | libc::EACCES);
         match (failure.step, failure.errno) {
+            (Step::FilterCalls, libc::EBUSY) => Some(Self::Notified),
+            (Step::FilterCalls, libc::EINVAL | libc::ENOSYS) => Some(Self::Notifications),
+            (Step::FilterCalls, _) if denied => Some(Self::SystemCallFilter),
             (Step::CreateNamespaces, libc::ENOSPC | libc::EUSERS) => Some(Self::NamespaceLimit),
             (Step::CreateNamespaces, libc::EINVAL | libc::ENOSYS) => Some(Self::Kernel),
             (Step::CreateNamespaces, _) if !denied => None,
@@ -52,6 +59,8 @@ impl Obstacle {
             Self::Denied => "run as root",
             Self::Kernel => "use Linux 5.11 or later with all namespaces",
             Self::Overlay => "load the module with `modprobe overlay`, on Linux 5.11 or later",
+            Self::Notifications => return "use Linux 5.11 or later with seccomp filters".to_owned(),
+            Self::Notified => return "run outside of the container".to_owned(),
         };
         format!("{remedy}; or use another engine: docker or podman")
     }
@@ -67,11 +76,13 @@ impl fmt::Display for Obstacle {
             Self::AppArmor => {
                 "AppArmor takes the rights from user namespaces (kernel.apparmor_restrict_unprivileged_userns is 1)"
             }
-            Self::SystemCallFilter => "a system call filter forbids namespaces, as in most containers",
+            Self::SystemCallFilter => "a system call filter forbids it, as in most containers",
             Self::Denied => "the kernel denies namespaces",
             Self::Kernel => "the kernel lacks a kind of namespace",
             Self::CoveredProc => "the surrounding container covers parts of /proc",
             Self::Overlay => "the kernel has no overlay file system for user namespaces",
+            Self::Notifications => "the kernel cannot tell of system calls (seccomp)",
+            Self::Notified => "the system calls of this process are told to somebody already, as in some containers",
         })
     }
 }
@@ -156,6 +167,10 @@ mod tests {
             (Step::StackLayers, libc::EPERM, PLAIN, Some(Obstacle::Overlay)),
             (Step::OpenLayer, libc::EACCES, UBUNTU, None),
             (Step::Execute, libc::EACCES, UBUNTU, None),
+            (Step::FilterCalls, libc::EBUSY, CONTAINER, Some(Obstacle::Notified)),
+            (Step::FilterCalls, libc::ENOSYS, PLAIN, Some(Obstacle::Notifications)),
+            (Step::FilterCalls, libc::EPERM, PLAIN, Some(Obstacle::SystemCallFilter)),
+            (Step::ChangeRoot, libc::EPERM, CONTAINER, None),
         ];
         for (step, errno, host, expected) in cases {
             let failure = Failure { step, subject: None, errno };

@@ -1,21 +1,21 @@
 //! The caller's side: start a sandbox, read what it writes, collect what came of it.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags};
-use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use serde::{Deserialize, Serialize};
 
 use crate::command::{Command, Program, Root, Streams};
 use crate::error::SandboxError;
 use crate::obstacle::{Host, Obstacle};
 use crate::signals::Signals;
-use crate::wire::{self, Execution, Report, Setup};
+use crate::trace::Trace;
+use crate::wire::{self, Execution, Location, Report, Setup};
 
 /// What came of a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,7 +56,31 @@ pub struct Captured {
 
 /// Runs a command to its end. Whatever it started has ended too when this returns.
 pub fn run(program: &Program, root: &Root, command: &Command) -> Result<Outcome, SandboxError> {
-    if root.layers.is_empty() {
+    Ok(start(program, root, command, Traced::No)?.0)
+}
+
+/// The same, and tells every file that the command and all its threads and children used: opened, executed, linked to or
+/// looked up. Whatever keeps a use from being told is an error, and ends the command.
+///
+/// It tells what honest programs do: one that changes a path in its memory while the kernel reads it is told wrongly.
+/// Traced programs find no `io_uring` (`ENOSYS`), as what it opens is never told; and no x32 calls.
+pub fn trace(program: &Program, root: &Root, command: &Command) -> Result<(Outcome, Trace), SandboxError> {
+    start(program, root, command, Traced::Yes)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Traced {
+    Yes,
+    No,
+}
+
+fn start(
+    program: &Program,
+    root: &Root,
+    command: &Command,
+    traced: Traced,
+) -> Result<(Outcome, Trace), SandboxError> {
+    if matches!(root, Root::Layers(layers) if layers.is_empty()) {
         return Err(SandboxError::NoLayers);
     }
     // Before the command starts, so that no signal is lost.
@@ -64,7 +88,7 @@ pub fn run(program: &Program, root: &Root, command: &Command) -> Result<Outcome,
         Streams::Captured { .. } => None,
         Streams::Attached => Some(Signals::take()?),
     };
-    let setup = serde_json::to_vec(&setup(root, command)).map_err(io::Error::from)?;
+    let setup = serde_json::to_vec(&setup(root, command, traced)).map_err(io::Error::from)?;
     let setup = wire::memory_file("setup", &setup)?;
     let (stdin, limit) = match &command.streams {
         Streams::Captured { stdin, limit } => (wire::memory_file("stdin", stdin)?, *limit),
@@ -75,21 +99,40 @@ pub fn run(program: &Program, root: &Root, command: &Command) -> Result<Outcome,
     drop((setup, stdin));
     let mut stdout = Stream::new(monitor.child.stdout.take().map(OwnedFd::from), limit);
     let mut stderr = Stream::new(monitor.child.stderr.take().map(OwnedFd::from), limit);
-    match monitor.follow(&mut stdout, &mut stderr, signals.as_ref())? {
-        Some(Report::Ended(status, duration)) => {
-            Ok(Outcome { status, stdout: stdout.captured, stderr: stderr.captured, duration })
+    let (report, traced_file) = monitor.follow(&mut stdout, &mut stderr, signals.as_ref())?;
+    let (status, duration) = match report {
+        Some(Report::Ended(status, duration)) => (status, duration),
+        Some(Report::Failed(failure)) => {
+            return Err(match Obstacle::behind(&failure, Host::read()) {
+                Some(obstacle) => SandboxError::Unsupported { obstacle, source: failure },
+                None => SandboxError::Failed(failure),
+            });
         }
-        Some(Report::Failed(failure)) => Err(match Obstacle::behind(&failure, Host::read()) {
-            Some(obstacle) => SandboxError::Unsupported { obstacle, source: failure },
-            None => SandboxError::Failed(failure),
-        }),
-        None => Err(monitor.lost()),
-    }
+        Some(Report::Traced) | None => return Err(monitor.lost()),
+    };
+    let trace = match (traced, traced_file) {
+        (Traced::No, _) => Trace::default(),
+        (Traced::Yes, Some(file)) => read_trace(file)?,
+        (Traced::Yes, None) => return Err(monitor.lost()),
+    };
+    Ok((Outcome { status, stdout: stdout.captured, stderr: stderr.captured, duration }, trace))
 }
 
-fn setup(root: &Root, command: &Command) -> Setup {
+fn read_trace(file: OwnedFd) -> io::Result<Trace> {
+    let mut bytes = Vec::new();
+    File::from(file).read_to_end(&mut bytes)?;
+    Trace::decode(&bytes).ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
+fn setup(root: &Root, command: &Command, traced: Traced) -> Setup {
+    let name = |path: &std::path::PathBuf| path.clone().into_os_string();
     Setup {
-        layers: root.layers.iter().map(|layer| layer.clone().into_os_string()).collect(),
+        root: match root {
+            Root::Layers(layers) => Location::Layers(layers.iter().map(name).collect()),
+            Root::Chroot(folder) => Location::Chroot(name(folder)),
+            Root::InPlace => Location::InPlace,
+        },
+        traced: traced == Traced::Yes,
         hostname: command.hostname.clone(),
         limits: command.limits,
         uid: command.uid,
@@ -113,9 +156,7 @@ struct Monitor {
 
 impl Monitor {
     fn start(program: &Program, streams: &Streams) -> Result<Self, SandboxError> {
-        let (control, theirs) =
-            rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
-                .map_err(io::Error::from)?;
+        let (control, theirs) = wire::pair()?;
         let stream = || match streams {
             Streams::Captured { .. } => Stdio::piped(),
             Streams::Attached => Stdio::inherit(),
@@ -143,14 +184,15 @@ impl Monitor {
     }
 
     /// Reads what the command writes, and passes signals on, until all of the sandbox is gone. The last thing that came
-    /// of it.
+    /// of it, and the trace.
     fn follow(
         &self,
         stdout: &mut Stream,
         stderr: &mut Stream,
         signals: Option<&Signals>,
-    ) -> Result<Option<Report>, SandboxError> {
+    ) -> Result<(Option<Report>, Option<OwnedFd>), SandboxError> {
         let mut report = None;
+        let mut trace = None;
         let mut ended = false;
         while !ended || stdout.is_open() || stderr.is_open() {
             let control = (!ended).then(|| self.control.as_fd());
@@ -164,6 +206,7 @@ impl Monitor {
             }
             if control {
                 match wire::receive(&self.control)? {
+                    Some((Report::Traced, mut files)) => trace = files.pop(),
                     Some((received, _)) => report = Some(received),
                     None => ended = true,
                 }
@@ -174,7 +217,7 @@ impl Monitor {
                 }
             }
         }
-        Ok(report)
+        Ok((report, trace))
     }
 
     fn lost(&mut self) -> SandboxError {

@@ -1,35 +1,49 @@
 //! The few system calls that no safe wrapper offers. The only module of this crate with `unsafe`.
 #![allow(unsafe_code)]
 
+pub(crate) mod seccomp;
+
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 
 use rustix::process::Pid;
 
-/// Which of the two processes that return from [`clone_into_namespaces`] this one is.
+/// Which of the two processes that return from [`fork`] this one is.
 pub(crate) enum Side {
     /// The caller, with the new process as its own namespace sees it.
     Outside(Pid),
-    /// The new process, which is number 1 of its namespace.
+    /// The new process.
     Inside,
 }
 
-/// Like `fork`, with every namespace of the child new. Its ids are not mapped yet.
-///
-/// Call it with a single thread only: the child has no other, and locks that others hold stay locked.
-pub(crate) fn clone_into_namespaces() -> io::Result<Side> {
-    let flags = libc::CLONE_NEWUSER
-        | libc::CLONE_NEWNS
-        | libc::CLONE_NEWPID
-        | libc::CLONE_NEWIPC
-        | libc::CLONE_NEWUTS
-        | libc::CLONE_NEWNET
-        | libc::CLONE_NEWCGROUP
-        | libc::SIGCHLD;
+/// The namespaces of a new process.
+#[derive(Clone, Copy)]
+pub(crate) enum Namespaces {
+    /// Every one is new, and the process number 1 in its own. Its ids are not mapped yet.
+    New,
+    /// Those of its parent.
+    Same,
+}
+
+/// `fork(2)`. Call it with a single thread only: the child has no other, and locks that others hold stay locked.
+pub(crate) fn fork(namespaces: Namespaces) -> io::Result<Side> {
+    let new = match namespaces {
+        Namespaces::New => {
+            libc::CLONE_NEWUSER
+                | libc::CLONE_NEWNS
+                | libc::CLONE_NEWPID
+                | libc::CLONE_NEWIPC
+                | libc::CLONE_NEWUTS
+                | libc::CLONE_NEWNET
+                | libc::CLONE_NEWCGROUP
+        }
+        Namespaces::Same => 0,
+    };
+    let flags = libc::c_long::from(new | libc::SIGCHLD);
     let null = std::ptr::null::<libc::c_void>();
     // SAFETY: without CLONE_VM and with a null stack, clone(2) copies the caller as fork(2) does. No flag makes it
     // write through the remaining pointers, which are null in the argument order of every architecture.
-    let result = unsafe { libc::syscall(libc::SYS_clone, libc::c_long::from(flags), null, null, null, null) };
+    let result = unsafe { libc::syscall(libc::SYS_clone, flags, null, null, null, null) };
     match i32::try_from(result) {
         Ok(0) => Ok(Side::Inside),
         Ok(number @ 1..) => Pid::from_raw(number).map(Side::Outside).ok_or_else(io::Error::last_os_error),

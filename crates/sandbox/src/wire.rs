@@ -2,7 +2,8 @@
 //! open file may travel with it, and its end is the end of the other side.
 //!
 //! The caller sends one message: two open files, the [`Setup`] (as JSON, of any size) and the command's standard input.
-//! After it come, each in a message, the numbers of signals for the command. One [`Report`] comes back.
+//! After it come, each in a message, the numbers of signals for the command. [`Report`]s come back, of which the last one
+//! counts, and a trace.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -13,8 +14,8 @@ use std::time::Duration;
 
 use rustix::fs::MemfdFlags;
 use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
-    SendFlags,
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -26,7 +27,9 @@ use crate::running::Status;
 /// Everything that the monitor and the init need to know.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Setup {
-    pub(crate) layers: Vec<OsString>,
+    pub(crate) root: Location,
+    /// The command's calls are to be told to the monitor.
+    pub(crate) traced: bool,
     pub(crate) hostname: String,
     pub(crate) limits: Limits,
     pub(crate) uid: u32,
@@ -34,6 +37,14 @@ pub(crate) struct Setup {
     /// Output pipes made for this command alone: the user it runs as may own them.
     pub(crate) own_output: bool,
     pub(crate) command: Execution,
+}
+
+/// A [`crate::Root`].
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Location {
+    Layers(Vec<OsString>),
+    Chroot(OsString),
+    InPlace,
 }
 
 /// The part of a command that `execve` is about.
@@ -50,7 +61,21 @@ pub(crate) struct Execution {
 pub(crate) enum Report {
     /// The command ended, this long after it had started.
     Ended(Status, Duration),
+    /// A file goes along: the trace of the command that has ended.
+    Traced,
     Failed(Failure),
+}
+
+impl Location {
+    /// Does the command get namespaces of its own?
+    pub(crate) fn is_namespaced(&self) -> bool {
+        matches!(self, Self::Layers(_))
+    }
+}
+
+/// Two ends of a socket for messages.
+pub(crate) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    Ok(rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?)
 }
 
 /// The longest message; the longest path in a failure, escaped as JSON, is far below.

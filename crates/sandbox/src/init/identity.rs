@@ -6,7 +6,6 @@ use rustix::io::Errno;
 use rustix::process::{Gid, Pid, Resource, Rlimit, Uid};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
-use crate::command::Limits;
 use crate::error::{Doing, Failure, Step};
 use crate::wire::Setup;
 
@@ -49,6 +48,14 @@ impl Mapping {
         std::fs::write(format!("{folder}/gid_map"), groups)
     }
 
+    /// The ids that a process of the caller has to take on to look into the command's memory, if any: its owner may do
+    /// so in a user namespace, otherwise who has the same ids (`ptrace(2)`).
+    pub(super) fn ids_to_look_in(setup: &Setup) -> Option<(Uid, Gid)> {
+        let (uid, gid) = (Uid::from_raw(setup.uid), Gid::from_raw(setup.gid));
+        let own = (rustix::process::geteuid(), rustix::process::getegid());
+        (!setup.root.is_namespaced() && own != (uid, gid)).then_some((uid, gid))
+    }
+
     /// Makes the user owner of the output pipes, or opening `/dev/stdout` by name would be denied.
     pub(super) fn give_output(&self, setup: &Setup) -> io::Result<()> {
         if let Self::Every { .. } = self {
@@ -61,7 +68,11 @@ impl Mapping {
 
     /// Becomes the user of the command, for good. The process can't be looked into from inside any more.
     pub(super) fn drop_privileges(&self, setup: &Setup) -> io::Result<()> {
-        empty_bounding_set()?;
+        match empty_bounding_set() {
+            // Who may not, has `no_new_privs` to the same end. Process 1 of a user namespace may.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied && !setup.root.is_namespaced() => {}
+            other => other?,
+        }
         if let Self::Every { .. } = self {
             rustix::thread::set_thread_groups(&[])?;
         }
@@ -105,9 +116,10 @@ fn empty_bounding_set() -> io::Result<()> {
 }
 
 /// Sets the limits that the kernel holds for each process (`getrlimit(2)`).
-pub(super) fn set_limits(limits: Limits) -> Result<(), Failure> {
-    // The init counts as a process of the same user.
-    let processes = limits.processes.saturating_add(1);
+pub(super) fn set_limits(setup: &Setup) -> Result<(), Failure> {
+    let limits = setup.limits;
+    // The init counts as a process of the same user. So do all others where the command has no namespace.
+    let processes = if setup.root.is_namespaced() { limits.processes.saturating_add(1) } else { u64::MAX };
     for (resource, name, value) in [
         (Resource::Core, "RLIMIT_CORE", 0),
         (Resource::Data, "RLIMIT_DATA", limits.memory),

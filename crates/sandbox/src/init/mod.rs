@@ -1,13 +1,16 @@
-//! What runs in the started executable: the monitor outside, then the init inside. One thread, no output of its own.
+//! What runs in the started executable: the monitor outside, then the init inside. No output of its own.
 
+mod calls;
+mod descendants;
 mod identity;
 mod monitor;
 mod mounts;
+mod places;
+mod start;
 mod supervise;
+mod tracer;
 
 use std::os::fd::OwnedFd;
-use std::os::unix::process::CommandExt;
-use std::process::Stdio;
 
 use rustix::fs::Mode;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
@@ -15,7 +18,7 @@ use rustix::process::{Pid, Signal};
 
 use crate::error::{Doing, Failure, Step};
 use crate::sys;
-use crate::wire::{self, Execution, Report, Setup};
+use crate::wire::{self, Report, Setup};
 use identity::Mapping;
 
 /// What the hidden subcommand of a [`crate::Program`] calls, before anything else: the process must still have a
@@ -25,10 +28,36 @@ pub fn init_main() -> ! {
     std::process::exit(i32::from(monitor::monitor().is_err()))
 }
 
-/// The life of process 1, once its ids are mapped. `lifeline` ends when the monitor does.
-fn init(setup: &Setup, mapping: &Mapping, control: &OwnedFd, stdin: OwnedFd, lifeline: &OwnedFd) {
-    let started = contain_and_start(setup, mapping, stdin);
-    let report = match started.and_then(|command| supervise::supervise(command, setup.limits, lifeline)) {
+/// Ends a process that did not become the command.
+#[expect(clippy::exit, reason = "what it has to say is said")]
+fn quit() -> ! {
+    std::process::exit(1)
+}
+
+/// The open files that the init has from the monitor.
+struct Inherited {
+    /// For the command.
+    stdin: OwnedFd,
+    /// Where the command's calls are to be told, if they are traced.
+    tells: Option<OwnedFd>,
+    /// The layers of the root, where the monitor could open them.
+    layers: Option<Vec<OwnedFd>>,
+}
+
+/// The life of the init: of process 1, once its ids are mapped, or without namespaces of a process as any other.
+/// `lifeline` ends when the monitor does.
+fn init(setup: &Setup, mapping: &Mapping, control: &OwnedFd, inherited: Inherited, lifeline: &OwnedFd) {
+    let tree =
+        if setup.root.is_namespaced() { supervise::Tree::Namespace } else { supervise::Tree::Descendants };
+    let started = contain_and_start(setup, mapping, inherited);
+    let mut result = started.and_then(|command| supervise::supervise(command, tree, setup.limits, lifeline));
+    if let supervise::Tree::Descendants = tree {
+        // In namespaces the kernel does so when process 1 ends.
+        if let Err(failure) = descendants::end().doing(Step::Supervise) {
+            result = result.and(Err(failure));
+        }
+    }
+    let report = match result {
         Ok(Some((status, duration))) => Report::Ended(status, duration),
         // With the monitor goes everything.
         Ok(None) => return,
@@ -38,40 +67,31 @@ fn init(setup: &Setup, mapping: &Mapping, control: &OwnedFd, stdin: OwnedFd, lif
     let _ = wire::send(control, &report, &[]);
 }
 
-fn contain_and_start(setup: &Setup, mapping: &Mapping, stdin: OwnedFd) -> Result<Pid, Failure> {
+fn contain_and_start(setup: &Setup, mapping: &Mapping, inherited: Inherited) -> Result<Pid, Failure> {
     rustix::process::setsid().doing(Step::Configure)?;
-    rustix::system::sethostname(setup.hostname.as_bytes()).doing(Step::SetHostname)?;
-    raise_loopback().doing(Step::RaiseLoopback)?;
-    rustix::process::umask(Mode::empty());
-    mounts::enter_root(setup)?;
+    if setup.root.is_namespaced() {
+        rustix::system::sethostname(setup.hostname.as_bytes()).doing(Step::SetHostname)?;
+        raise_loopback().doing(Step::RaiseLoopback)?;
+        rustix::process::umask(Mode::empty());
+        mounts::enter_root(setup, inherited.layers)?;
+    } else {
+        descendants::adopt().doing(Step::Supervise)?;
+    }
     rustix::process::umask(Mode::from_raw_mode(0o022));
-    identity::set_limits(setup.limits)?;
+    identity::set_limits(setup)?;
     if setup.own_output {
         mapping.give_output(setup).doing(Step::GiveOutput)?;
     }
-    mapping.drop_privileges(setup).doing(Step::DropPrivileges)?;
-    // Changing ids clears this one, so it comes last.
-    rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).doing(Step::DropPrivileges)?;
-    start(&setup.command, stdin)
+    if setup.root.is_namespaced() {
+        mapping.drop_privileges(setup).doing(Step::DropPrivileges)?;
+        // Changing ids clears this one, so it comes last.
+        rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).doing(Step::DropPrivileges)?;
+    }
+    start::start(setup, mapping, inherited.stdin, inherited.tells)
 }
 
 fn raise_loopback() -> std::io::Result<()> {
     let socket =
         rustix::net::socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
     sys::raise_loopback(&socket)
-}
-
-/// Starts the command as process 2, leader of a group of its own. It inherits all that the init has become, but no
-/// open file: all but the standard three are marked to be closed.
-fn start(execution: &Execution, stdin: OwnedFd) -> Result<Pid, Failure> {
-    std::env::set_current_dir(&execution.cwd).doing_to(Step::ChangeDirectory, &execution.cwd)?;
-    let child = std::process::Command::new(&execution.program)
-        .args(&execution.args)
-        .env_clear()
-        .envs(execution.env.iter().map(|(name, value)| (name, value)))
-        .stdin(Stdio::from(stdin))
-        .process_group(0)
-        .spawn()
-        .doing_to(Step::Execute, &execution.program)?;
-    Ok(Pid::from_child(&child))
 }

@@ -21,7 +21,7 @@ use rustix::mount::{
 };
 
 use crate::error::{Doing, Failure, Step};
-use crate::wire::Setup;
+use crate::wire::{Location, Setup};
 
 /// Nodes taken from the host: a user namespace can't make any.
 const NODES: [&str; 6] = ["full", "null", "random", "tty", "urandom", "zero"];
@@ -36,11 +36,12 @@ const LINKS: [(&str, &str); 5] = [
 ];
 
 /// Leaves the host's file system for a root of the given layers, with all that belongs in it.
-pub(super) fn enter_root(setup: &Setup) -> Result<(), Failure> {
+pub(super) fn enter_root(setup: &Setup, layers: Option<Vec<OwnedFd>>) -> Result<(), Failure> {
     rustix::mount::mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
         .doing(Step::EnterRoot)?;
     let nodes = open_nodes()?;
-    stack(setup)?;
+    let layers = layers.map_or_else(|| open_layers(&setup.root), Ok)?;
+    stack(setup, &layers)?;
     let temporary = open_tree("tmp").doing_to(Step::MountTemporary, "/tmp")?;
     let devices = open_tree("dev").doing_to(Step::MakeDevices, "/dev")?;
     pivot().doing(Step::EnterRoot)?;
@@ -53,6 +54,19 @@ pub(super) fn enter_root(setup: &Setup) -> Result<(), Failure> {
     write_hosts(&setup.hostname)
 }
 
+/// Copies of the layers as mounts that hang nowhere, without what is mounted in them.
+pub(super) fn open_layers(root: &Location) -> Result<Vec<OwnedFd>, Failure> {
+    let open = |layer: &OsString| open_tree(inside(layer)).doing_to(Step::OpenLayer, layer);
+    folders(root).iter().map(open).collect()
+}
+
+fn folders(root: &Location) -> &[OsString] {
+    match root {
+        Location::Layers(layers) => layers,
+        Location::Chroot(_) | Location::InPlace => &[],
+    }
+}
+
 fn open_nodes() -> Result<Vec<(&'static str, OwnedFd)>, Failure> {
     let open = |name: &'static str| {
         let path = format!("/dev/{name}");
@@ -62,12 +76,10 @@ fn open_nodes() -> Result<Vec<(&'static str, OwnedFd)>, Failure> {
 }
 
 /// Mounts the overlay on the folder `root` of a new tmpfs, and leaves that tmpfs as the working directory.
-fn stack(setup: &Setup) -> Result<(), Failure> {
-    let open = |layer: &OsString| open_tree(inside(layer)).doing_to(Step::OpenLayer, layer);
-    let layers = setup.layers.iter().map(open).collect::<Result<Vec<_>, _>>()?;
-    let place = setup.layers.first().ok_or(Errno::INVAL).doing(Step::OpenLayer)?;
+fn stack(setup: &Setup, layers: &[OwnedFd]) -> Result<(), Failure> {
+    let place = folders(&setup.root).first().ok_or(Errno::INVAL).doing(Step::OpenLayer)?;
     mount_storage(place, setup.limits.storage).doing_to(Step::MountStorage, place)?;
-    overlay(&layers).doing(Step::StackLayers)
+    overlay(layers).doing(Step::StackLayers)
 }
 
 /// Mounts a tmpfs of `size` bytes and makes it the working directory: by its handle, never by the path of the place,

@@ -9,6 +9,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, WaitStatus};
 
+use super::descendants;
 use crate::command::Limits;
 use crate::error::{Doing, Failure, Step};
 use crate::running::Status;
@@ -16,9 +17,19 @@ use crate::running::Status;
 /// Between two looks at the tree.
 const PERIOD: Duration = Duration::from_millis(50);
 
+/// Which processes are the command's.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Tree {
+    /// All that there are but the first.
+    Namespace,
+    /// All below this one.
+    Descendants,
+}
+
 /// Waits for the end of `command`, which has just started, or for what ends it; `None` when the monitor is gone.
 pub(super) fn supervise(
     command: Pid,
+    tree: Tree,
     limits: Limits,
     lifeline: &OwnedFd,
 ) -> Result<Option<(Status, Duration)>, Failure> {
@@ -37,7 +48,7 @@ pub(super) fn supervise(
         if started.elapsed() >= limits.time {
             return ended(Status::TimedOut);
         }
-        let usage = Usage::of_tree().doing(Step::Supervise)?;
+        let usage = Usage::of(tree).doing(Step::Supervise)?;
         if usage.memory > limits.memory {
             return ended(Status::OutOfMemory);
         }
@@ -105,15 +116,16 @@ struct Usage {
 }
 
 impl Usage {
-    fn of_tree() -> io::Result<Self> {
+    fn of(tree: Tree) -> io::Result<Self> {
+        let processes = match tree {
+            Tree::Namespace => all_but_the_first()?,
+            Tree::Descendants => descendants::all()?,
+        };
         let mut usage = Self::default();
-        for entry in std::fs::read_dir("/proc")? {
-            let entry = entry?;
-            let number = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok());
-            if number.is_some_and(|number| number > 1) {
-                // One that ends meanwhile holds nothing any more.
-                usage.add(&std::fs::read(entry.path().join("status")).unwrap_or_default());
-            }
+        for process in processes {
+            let status = format!("/proc/{}/status", process.as_raw_nonzero());
+            // One that ends meanwhile holds nothing any more.
+            usage.add(&std::fs::read(status).unwrap_or_default());
         }
         Ok(usage)
     }
@@ -134,6 +146,15 @@ impl Usage {
             }
         }
     }
+}
+
+fn all_but_the_first() -> io::Result<Vec<Pid>> {
+    let mut processes = Vec::new();
+    for entry in std::fs::read_dir("/proc")? {
+        let number = entry?.file_name().to_str().and_then(|name| name.parse().ok());
+        processes.extend(number.and_then(Pid::from_raw).filter(|process| !process.is_init()));
+    }
+    Ok(processes)
 }
 
 #[cfg(test)]

@@ -33,7 +33,7 @@ fn signals_that_the_caller_ignores_do_reach_the_command() {
     let output = Command::new("sh")
         .args(["-c", script])
         .arg(probe())
-        .arg(&fixture.root.layers[0])
+        .arg(&fixture.layers[0])
         .output()
         .expect("a shell");
     let output = text(&output.stdout);
@@ -48,7 +48,7 @@ fn inherited_streams_are_those_of_the_caller() {
     let fixture = Fixture::new();
     let mut caller = Command::new(probe())
         .arg("call")
-        .arg(&fixture.root.layers[0])
+        .arg(&fixture.layers[0])
         .args(["/bin/probe", "stdin"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -68,7 +68,7 @@ fn denied_namespaces_are_told_with_the_other_engines() {
     let output = Command::new("unshare")
         .args(["--user", "--map-root-user", "sh", "-c", script])
         .arg(probe())
-        .arg(&fixture.root.layers[0])
+        .arg(&fixture.layers[0])
         .output()
         .expect("unshare, of util-linux");
     let expected = "error: cannot make a sandbox here: the kernel allows no further user namespace \
@@ -81,7 +81,7 @@ fn denied_namespaces_are_told_with_the_other_engines() {
 fn a_program_that_is_no_init_is_an_error() {
     let fixture = Fixture::new();
     let run = |program: &Program| {
-        sandbox::run(program, &fixture.root, &command(&["exit", "0"])).expect_err("no init")
+        sandbox::run(program, &fixture.root(), &command(&["exit", "0"])).expect_err("no init")
     };
     let absent = run(&Program::at("/absent/program", []));
     assert!(matches!(absent, SandboxError::Start { .. }), "{absent}");

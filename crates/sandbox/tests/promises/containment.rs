@@ -30,8 +30,8 @@ fn a_higher_layer_covers_a_lower_one() {
     fixture.write("middle", "usr/share/lower/other", "middle");
     // A layer may be named by a link to its folder.
     let link = fixture.folder.path().join("link");
-    symlink(&fixture.root.layers[0], &link).expect("a link");
-    fixture.root.layers[0] = link;
+    symlink(&fixture.layers[0], &link).expect("a link");
+    fixture.layers[0] = link;
     fixture.write("top: a,b\\c", "usr/share/lower/file", "top");
     assert_eq!(fixture.output(&["read", "/usr/share/lower/file"]), "top");
     assert_eq!(fixture.output(&["read", "/usr/share/lower/other"]), "middle");
@@ -88,7 +88,7 @@ fn writes_are_thrown_away() {
     assert_eq!(fixture.output(&["read", "/usr/share/lower/file"]), "lower");
     assert_eq!(fixture.output(&["list", "/usr/share/lower"]), "file");
     assert_eq!(fixture.output(&["list", "/tmp"]), "");
-    let base = &fixture.root.layers[0];
+    let base = &fixture.layers[0];
     assert_eq!(fs::read_to_string(base.join("usr/share/lower/file")).expect("the file"), "lower");
     assert!(!base.join("new").exists() && !base.join("tmp").exists());
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use sandbox::{Command, Outcome, Program, Root, SandboxError, Status};
+use sandbox::{Command, Outcome, Program, Root, SandboxError, Status, Trace};
 use tempfile::TempDir;
 
 /// An unprivileged user inside.
@@ -14,7 +14,7 @@ pub(crate) const NONROOT: u32 = 65532;
 /// The layers of a sandbox: one that works, and what a test puts on top.
 pub(crate) struct Fixture {
     pub(crate) folder: TempDir,
-    pub(crate) root: Root,
+    pub(crate) layers: Vec<PathBuf>,
 }
 
 impl Fixture {
@@ -31,8 +31,7 @@ impl Fixture {
                 install(&library, &base, &Path::new(LOADER_FOLDER).join(name), 0o755);
             }
         }
-        let root = Root { layers: vec![base] };
-        let fixture = Self { folder, root };
+        let fixture = Self { folder, layers: vec![base] };
         fixture.write("base", "etc/passwd", "root:x:0:0::/root:/sbin/nologin\n");
         fixture.write("base", "usr/share/lower/file", "lower");
         fixture
@@ -42,13 +41,13 @@ impl Fixture {
     pub(crate) fn add_layer(&mut self, name: &str) -> PathBuf {
         let layer = self.folder.path().join(name);
         fs::create_dir(&layer).expect("a layer");
-        self.root.layers.push(layer.clone());
+        self.layers.push(layer.clone());
         layer
     }
 
     /// A shell inside, the host's own.
     pub(crate) fn add_shell(&self) {
-        install(Path::new("/bin/sh"), &self.root.layers[0], Path::new("bin/sh"), 0o755);
+        install(Path::new("/bin/sh"), &self.layers[0], Path::new("bin/sh"), 0o755);
     }
 
     pub(crate) fn write(&self, layer: &str, path: &str, text: &str) {
@@ -59,7 +58,16 @@ impl Fixture {
     }
 
     pub(crate) fn try_run(&self, command: &Command) -> Result<Outcome, SandboxError> {
-        sandbox::run(&program(), &self.root, command)
+        sandbox::run(&program(), &self.root(), command)
+    }
+
+    /// What a command used that ends well.
+    pub(crate) fn trace(&self, command: &Command) -> Trace {
+        trace_in(&self.root(), command)
+    }
+
+    pub(crate) fn root(&self) -> Root {
+        Root::Layers(self.layers.clone())
     }
 
     pub(crate) fn run(&self, command: &Command) -> Outcome {
@@ -78,6 +86,14 @@ impl Fixture {
     pub(crate) fn output(&self, args: &[&str]) -> String {
         self.output_of(&command(args))
     }
+}
+
+/// What a command used that ends well.
+pub(crate) fn trace_in(root: &Root, command: &Command) -> Trace {
+    let (outcome, trace) = sandbox::trace(&program(), root, command)
+        .unwrap_or_else(|error| panic!("{error}: {:?}", error.hint()));
+    assert_eq!(outcome.status, Status::Exited(0), "{:?} {outcome:?}", command.args);
+    trace
 }
 
 /// A probe inside, with time enough for a busy machine.

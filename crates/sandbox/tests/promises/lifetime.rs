@@ -26,7 +26,7 @@ fn orphans_are_reaped() {
 fn caller(fixture: &Fixture, token: &str) -> (Child, BufReader<ChildStdout>) {
     let mut caller = Command::new(probe())
         .arg("call")
-        .arg(&fixture.root.layers[0])
+        .arg(&fixture.layers[0])
         .args(["/bin/probe", "leave-and-sleep", token])
         .stdout(Stdio::piped())
         .spawn()

@@ -12,6 +12,7 @@ mod limits;
 mod network;
 mod outcome;
 mod terminal;
+mod trace;
 
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;

@@ -90,10 +90,10 @@ fn what_cannot_be_started_is_told_with_its_path() {
 fn a_root_that_cannot_be_made_is_told_with_its_path() {
     let fixture = Fixture::new();
     let absent = fixture.folder.path().join("absent");
-    let file = fixture.root.layers[0].join("etc/passwd");
-    let run = |layers| sandbox::run(&program(), &Root { layers }, &command(&["exit", "0"]));
+    let file = fixture.layers[0].join("etc/passwd");
+    let run = |layers| sandbox::run(&program(), &Root::Layers(layers), &command(&["exit", "0"]));
     assert!(matches!(run(vec![]), Err(SandboxError::NoLayers)));
-    match run(vec![fixture.root.layers[0].clone(), absent.clone()]) {
+    match run(vec![fixture.layers[0].clone(), absent.clone()]) {
         Err(SandboxError::Failed(failure)) => {
             assert_eq!((failure.step, failure.errno), (Step::OpenLayer, libc::ENOENT));
             assert_eq!(failure.subject, Some(absent.into_os_string()));

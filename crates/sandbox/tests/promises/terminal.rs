@@ -51,7 +51,7 @@ impl Session {
         let stream = || Stdio::from(OwnedFd::from(programs.try_clone().expect("a copy")));
         let caller = command
             .arg("call")
-            .arg(&fixture.root.layers[0])
+            .arg(&fixture.layers[0])
             .args(["/bin/sh", "-c", script])
             .stdin(stream())
             .stdout(stream())

@@ -1,0 +1,87 @@
+//! The last steps, in the process that becomes the command.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::process::Stdio;
+
+use rustix::fs::{CWD, Mode, OFlags};
+use rustix::process::{DumpableBehavior, Pid, Signal, WaitOptions};
+
+use super::calls;
+use super::identity::Mapping;
+use crate::error::{Doing, Failure, Step};
+use crate::sys::seccomp::install_filter;
+use crate::sys::{self, Namespaces, Side};
+use crate::wire::{self, Location, Setup};
+
+/// Starts the command, as process 2 of the namespaces, if it has any; leader of a group of its own. It inherits all that
+/// the init has become, but no open file: all but the standard three are marked to be closed.
+pub(super) fn start(
+    setup: &Setup,
+    mapping: &Mapping,
+    stdin: OwnedFd,
+    tells: Option<OwnedFd>,
+) -> Result<Pid, Failure> {
+    // What it says is its failure; without one, this end of it is closed by `execve`.
+    let (heard, says) = wire::pair().doing(Step::Execute)?;
+    match sys::fork(Namespaces::Same).doing(Step::Execute)? {
+        Side::Inside => {
+            drop(heard);
+            let Err(failure) = become_command(setup, mapping, stdin, tells);
+            // An init that is gone has taken this process along.
+            let _ = wire::send(&says, &failure, &[]);
+            super::quit()
+        }
+        Side::Outside(command) => {
+            drop((says, stdin, tells));
+            match wire::receive::<Failure>(&heard).doing(Step::Execute)? {
+                None => Ok(command),
+                Some((failure, _)) => {
+                    let _ = rustix::io::retry_on_intr(|| {
+                        rustix::process::waitpid(Some(command), WaitOptions::empty())
+                    });
+                    Err(failure)
+                }
+            }
+        }
+    }
+}
+
+fn become_command(
+    setup: &Setup,
+    mapping: &Mapping,
+    stdin: OwnedFd,
+    tells: Option<OwnedFd>,
+) -> Result<std::convert::Infallible, Failure> {
+    if let Location::Chroot(folder) = &setup.root {
+        rustix::process::chroot(folder.as_os_str()).doing_to(Step::ChangeRoot, folder)?;
+    }
+    if !setup.root.is_namespaced() {
+        mapping.drop_privileges(setup).doing(Step::DropPrivileges)?;
+        rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).doing(Step::DropPrivileges)?;
+    }
+    let execution = &setup.command;
+    std::env::set_current_dir(&execution.cwd).doing_to(Step::ChangeDirectory, &execution.cwd)?;
+    if let Some(socket) = tells {
+        tell_calls(&socket)?;
+    }
+    let error = std::process::Command::new(&execution.program)
+        .args(&execution.args)
+        .env_clear()
+        .envs(execution.env.iter().map(|(name, value)| (name, value)))
+        .stdin(Stdio::from(stdin))
+        .process_group(0)
+        .exec();
+    Err(error).doing_to(Step::Execute, &execution.program)
+}
+
+/// From here on the calls of this process are told to who is at the other end of the socket.
+fn tell_calls(socket: &OwnedFd) -> Result<(), Failure> {
+    // The tracer reads what calls name in this very process too, when it executes the program.
+    rustix::process::set_dumpable_behavior(DumpableBehavior::Dumpable).doing(Step::FilterCalls)?;
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let root = rustix::fs::openat(CWD, "/", flags, Mode::empty()).doing(Step::FilterCalls)?;
+    let filter = calls::filter().ok_or(rustix::io::Errno::NOSYS).doing(Step::FilterCalls)?;
+    let listener = install_filter(&filter).doing(Step::FilterCalls)?;
+    wire::send(socket, &(), &[listener.as_fd(), root.as_fd()]).doing(Step::FollowCalls)
+}
