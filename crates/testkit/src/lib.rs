@@ -3,6 +3,7 @@
 pub mod archive;
 pub mod deb;
 pub mod elf;
+pub mod elf_sections;
 pub mod openpgp;
 pub mod tar;
 pub mod web;
