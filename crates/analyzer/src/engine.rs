@@ -163,7 +163,7 @@ impl<'s> Answer<'s> {
     pub(crate) fn miss(&mut self, file: Option<RootPath>, kind: FindingKind, strength: Strength) {
         match strength {
             Strength::Hard => self.find(file, kind),
-            Strength::ForRuby => self.findings_for_ruby.push(Finding { file, kind }),
+            Strength::ForRuby => self.findings_for_ruby.push(Finding { file, line: None, kind }),
             Strength::Soft => {}
         }
     }

@@ -126,7 +126,7 @@ impl Finding {
 impl From<Fault> for Finding {
     fn from(fault: Fault) -> Self {
         let problem = fault.problem();
-        Self { file: Some(fault.path), kind: FindingKind::Unreadable { problem } }
+        Self { file: Some(fault.path), line: None, kind: FindingKind::Unreadable { problem } }
     }
 }
 
