@@ -198,6 +198,7 @@ mod tests {
             ),
             (
                 file(),
+                None,
                 FindingKind::Unreadable { problem: "cannot be read: no".into() },
                 "unreadable:/usr/lib/a.so",
                 "/usr/lib/a.so: cannot be read: no",
