@@ -30,7 +30,8 @@ fn main() -> ExitCode {
 fn run(args: &[&str]) -> io::Result<ExitCode> {
     match args {
         ["sandbox-init"] => sandbox::init_main(),
-        ["call", layer, program, args @ ..] => call(layer, program, args)?,
+        ["call", root, program, args @ ..] => call(root, program, args)?,
+        ["trace", root, program, args @ ..] => trace(root, program, args)?,
         ["exit", status] => return Ok(ExitCode::from(status.parse::<u8>().unwrap_or(255))),
         ["kill-self", "TERM"] => rustix::process::kill_process(rustix::process::getpid(), Signal::TERM)?,
         ["kill-self", "KILL"] => rustix::process::kill_process(rustix::process::getpid(), Signal::KILL)?,
@@ -62,6 +63,15 @@ fn run(args: &[&str]) -> io::Result<ExitCode> {
         ["orphans", count] => orphans(number(count))?,
         ["sleep", ..] => sleep(),
         ["size"] => size()?,
+        ["look", count, path] => (0..number(count)).for_each(|_| _ = fs::metadata(path)),
+        ["threads", count, looks] => threads(number(count), number(looks)),
+        ["children", count] => children(number(count))?,
+        ["kill-children", count] => kill_children(number(count))?,
+        ["execute-in-thread", program, args @ ..] => execute_in_thread(program, args)?,
+        ["hide-and-look", path] => {
+            rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)?;
+            report(fs::metadata(path));
+        }
         ["mount"] => report(rustix::mount::mount("t", "/tmp", "tmpfs", MountFlags::empty(), None)),
         ["interfaces"] => interfaces()?,
         ["listen", port] => report(TcpListener::bind(("127.0.0.1", port.parse().unwrap_or(0)))),
@@ -77,14 +87,53 @@ fn run(args: &[&str]) -> io::Result<ExitCode> {
 }
 
 /// Runs a command as the tests do, with this process's own input and output, and waits for it.
-fn call(layer: &str, program: &str, args: &[&str]) -> io::Result<()> {
+fn call(root: &str, program: &str, args: &[&str]) -> io::Result<()> {
     let init = sandbox::Program::current_executable("sandbox-init");
-    let root = sandbox::Root::Layers(vec![PathBuf::from(layer)]);
     let mut command = sandbox::Command::new(program);
     command.args = args.iter().map(Into::into).collect();
     command.streams = sandbox::Streams::Attached;
+    let root = place(root);
+    if root == sandbox::Root::InPlace {
+        command.uid = rustix::process::getuid().as_raw();
+        command.gid = rustix::process::getgid().as_raw();
+    }
     match sandbox::run(&init, &root, &command) {
         Ok(outcome) => println!("{:?}", outcome.status),
+        Err(error) => {
+            let hint = error.hint().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
+            return Err(io::Error::other(format!("{error}{hint}")));
+        }
+    }
+    Ok(())
+}
+
+/// A folder, one to become the root by `chroot:` in front of it, or in place where there is none.
+fn place(root: &str) -> sandbox::Root {
+    match root.strip_prefix("chroot:") {
+        Some(folder) => sandbox::Root::Chroot(PathBuf::from(folder)),
+        None if root.is_empty() => sandbox::Root::InPlace,
+        None => sandbox::Root::Layers(vec![PathBuf::from(root)]),
+    }
+}
+
+/// Traces a command, as the user who calls.
+fn trace(root: &str, program: &str, args: &[&str]) -> io::Result<()> {
+    let init = sandbox::Program::current_executable("sandbox-init");
+    let mut command = sandbox::Command::new(program);
+    command.args = args.iter().map(Into::into).collect();
+    command.uid = rustix::process::getuid().as_raw();
+    command.gid = rustix::process::getgid().as_raw();
+    command.env.insert("PATH".into(), "/usr/bin:/bin".into());
+    match sandbox::trace(&init, &place(root), &command) {
+        Ok((outcome, trace)) => {
+            io::stdout().write_all(&outcome.stdout.bytes)?;
+            io::stdout().write_all(&outcome.stderr.bytes)?;
+            println!("{:?} after {:?}", outcome.status, outcome.duration);
+            for (path, access) in trace.files {
+                let found = if access.found { "" } else { ", not found" };
+                println!("{:?}{found}: {}", access.used, path.escape_ascii());
+            }
+        }
         Err(error) => {
             let hint = error.hint().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
             return Err(io::Error::other(format!("{error}{hint}")));
@@ -199,7 +248,9 @@ fn allocate_and_sleep(bytes: usize) {
 }
 
 fn myself(args: &[&str]) -> Command {
-    let mut command = Command::new("/bin/probe");
+    // In a root without /proc.
+    let program = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("/bin/probe"));
+    let mut command = Command::new(program);
     command.args(args);
     command
 }
@@ -245,6 +296,49 @@ fn orphans(count: usize) -> io::Result<()> {
         }
         std::thread::yield_now();
     }
+}
+
+/// Threads that each look for files of their own that are absent.
+fn threads(count: usize, looks: usize) {
+    std::thread::scope(|scope| {
+        for thread in 0..count {
+            let look = move |look| _ = fs::metadata(format!("/absent/{thread}/{look}"));
+            scope.spawn(move || (0..looks).for_each(look));
+        }
+    });
+}
+
+/// Children that each look for a file of their own that is absent, twenty at a time.
+fn children(count: usize) -> io::Result<()> {
+    for first in (0..count).step_by(20) {
+        let start = |child: usize| myself(&["look", "1", &format!("/absent/{child}")]).spawn();
+        let started = (first..count.min(first + 20)).map(start).collect::<io::Result<Vec<_>>>()?;
+        for mut child in started {
+            child.wait()?;
+        }
+    }
+    Ok(())
+}
+
+/// Children that do nothing but look for a file, killed while they do.
+fn kill_children(count: usize) -> io::Result<()> {
+    for _ in 0..count {
+        let mut child = myself(&["look", "1000000", "/absent/child"]).spawn()?;
+        while fs::read_to_string(format!("/proc/{}/wchan", child.id()))
+            .is_ok_and(|name| !name.contains("seccomp"))
+        {
+            std::thread::yield_now();
+        }
+        child.kill()?;
+        child.wait()?;
+    }
+    report(fs::metadata("/absent/last"));
+    Ok(())
+}
+
+fn execute_in_thread(program: &str, args: &[&str]) -> io::Result<()> {
+    let execute = || Command::new(program).args(args).exec();
+    Err(std::thread::scope(|scope| scope.spawn(execute).join()).unwrap_or_else(|_| io::Error::other("panic")))
 }
 
 fn is_other_process(path: &Path) -> bool {

@@ -21,6 +21,12 @@ pub(super) const RESOLVE_IN_ROOT: u64 = ResolveFlags::IN_ROOT.bits();
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Base(Vec<u8>);
 
+impl Base {
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 /// How paths are recorded.
 pub(super) type Record<'a> = &'a mut dyn FnMut(&Places, &[u8], Use) -> Result<(), Failure>;
 

@@ -169,6 +169,8 @@ impl Witness {
         // Descriptors are int; the rest of the register is anything.
         let folder = argument.folder.map(|index| descriptor(value(index)));
         match self.places.base(thread, folder) {
+            // A program in memory alone, or a file without a name any more.
+            Ok(Some(base)) if path.is_empty() && !self.places.is_there(base.as_bytes()) => Ok(None),
             Ok(Some(base)) => Ok(Some(Said { base, path, in_root })),
             Err(error) if denied(&error) => told(error),
             Ok(None) | Err(_) => Ok(None),

@@ -45,6 +45,15 @@ impl Fixture {
         layer
     }
 
+    /// Lets every user in, and to a folder `open` of the lowest layer.
+    pub(crate) fn open_to_all(&self) {
+        let open = self.layers[0].join("open");
+        fs::create_dir(&open).expect("a folder");
+        for (folder, mode) in [(self.folder.path(), 0o755), (&open, 0o777)] {
+            fs::set_permissions(folder, PermissionsExt::from_mode(mode)).expect("its permissions");
+        }
+    }
+
     /// A shell inside, the host's own.
     pub(crate) fn add_shell(&self) {
         install(Path::new("/bin/sh"), &self.layers[0], Path::new("bin/sh"), 0o755);

@@ -22,12 +22,16 @@ fn orphans_are_reaped() {
     assert_eq!(fixture.output(&["orphans", "5"]), "all reaped");
 }
 
+/// Where a command is confined: in namespaces, or in place.
+fn confinements(fixture: &Fixture) -> [(String, String); 2] {
+    let inside = (fixture.layers[0].display().to_string(), "/bin/probe".to_owned());
+    [inside, (String::new(), probe().display().to_string())]
+}
+
 /// A caller in a process of its own, whose command sleeps; it shares its output with everything it started.
-fn caller(fixture: &Fixture, token: &str) -> (Child, BufReader<ChildStdout>) {
+fn caller((root, program): &(String, String), token: &str) -> (Child, BufReader<ChildStdout>) {
     let mut caller = Command::new(probe())
-        .arg("call")
-        .arg(&fixture.layers[0])
-        .args(["/bin/probe", "leave-and-sleep", token])
+        .args(["call", root, program, "leave-and-sleep", token])
         .stdout(Stdio::piped())
         .spawn()
         .expect("the probe");
@@ -42,28 +46,54 @@ fn caller(fixture: &Fixture, token: &str) -> (Child, BufReader<ChildStdout>) {
 fn a_killed_caller_takes_everything_along() {
     let fixture = Fixture::new();
     let token = &token("the-caller-is-killed");
-    let (mut caller, mut output) = caller(&fixture, token);
-    caller.kill().expect("a signal");
-    caller.wait().expect("its end");
-    // The end of the output is the end of the last process that holds it.
-    let mut rest = Vec::new();
-    output.read_to_end(&mut rest).expect("the rest");
-    assert!(!is_running(token));
+    for confinement in &confinements(&fixture) {
+        let (mut caller, mut output) = caller(confinement, token);
+        caller.kill().expect("a signal");
+        caller.wait().expect("its end");
+        // The end of the output is the end of the last process that holds it.
+        let mut rest = Vec::new();
+        output.read_to_end(&mut rest).expect("the rest");
+        assert!(!is_running(token), "{confinement:?}");
+    }
+}
+
+/// The only child of a process.
+fn child(process: &str) -> Pid {
+    let children = std::fs::read_to_string(format!("/proc/{process}/task/{process}/children"));
+    let children = children.expect("the children of a process");
+    children.trim().parse().ok().and_then(Pid::from_raw).expect("one child")
 }
 
 #[test]
 fn a_killed_monitor_takes_everything_along() {
     let fixture = Fixture::new();
     let token = &token("the-monitor-is-killed");
-    let (mut caller, mut output) = caller(&fixture, token);
-    let children = format!("/proc/{0}/task/{0}/children", caller.id());
-    let children = std::fs::read_to_string(children).expect("the children of the caller");
-    let monitor = children.trim().parse().ok().and_then(Pid::from_raw).expect("a process");
-    rustix::process::kill_process(monitor, Signal::KILL).expect("a signal");
-    let mut rest = Vec::new();
-    output.read_to_end(&mut rest).expect("the rest");
-    assert!(!is_running(token));
-    assert!(!caller.wait().expect("its end").success());
-    let expected = "error: the sandbox's init ended without a report (signal: 9 (SIGKILL))";
-    assert!(text(&rest).lines().any(|line| line == expected), "{}", text(&rest));
+    for confinement in &confinements(&fixture) {
+        let (mut caller, mut output) = caller(confinement, token);
+        let monitor = child(&caller.id().to_string());
+        rustix::process::kill_process(monitor, Signal::KILL).expect("a signal");
+        let mut rest = Vec::new();
+        output.read_to_end(&mut rest).expect("the rest");
+        assert!(!is_running(token), "{confinement:?}");
+        assert!(!caller.wait().expect("its end").success());
+        let expected = "error: the sandbox's init ended without a report (signal: 9 (SIGKILL))";
+        assert!(text(&rest).lines().any(|line| line == expected), "{}", text(&rest));
+    }
+}
+
+#[test]
+fn a_killed_init_takes_everything_along() {
+    let fixture = Fixture::new();
+    let token = &token("the-init-is-killed");
+    for confinement in &confinements(&fixture) {
+        let (mut caller, mut output) = caller(confinement, token);
+        let init = child(&child(&caller.id().to_string()).to_string());
+        rustix::process::kill_process(init, Signal::KILL).expect("a signal");
+        let mut rest = Vec::new();
+        output.read_to_end(&mut rest).expect("the rest");
+        assert!(!is_running(token), "{confinement:?}");
+        assert!(!caller.wait().expect("its end").success());
+        let expected = "error: the sandbox's init ended without a report (exit status: 0)";
+        assert!(text(&rest).lines().any(|line| line == expected), "{}", text(&rest));
+    }
 }

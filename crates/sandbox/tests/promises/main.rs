@@ -4,6 +4,8 @@
 
 #![expect(clippy::disallowed_methods, reason = "a test that fails tells its line, and fails")]
 
+#[cfg(target_arch = "x86_64")]
+mod assembled;
 mod caller;
 mod containment;
 mod fixture;
@@ -13,6 +15,7 @@ mod network;
 mod outcome;
 mod terminal;
 mod trace;
+mod weak;
 
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
