@@ -32,8 +32,12 @@ impl Program {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Root {
     /// Folders on the host, lowest first, at least one, under a writable layer that is thrown away; in namespaces of
-    /// its own. The folders are only read. One of them may be a root that lives, `/` itself too. What other file
-    /// systems are mounted below a folder does not come along: there it is what the mount covers, or empty.
+    /// its own. The folders are only read. One may be a root that lives, `/` itself too: what other file systems are
+    /// mounted in it does not come along.
+    ///
+    /// A caller who may mount sees what those mounts cover. Any other sees nothing in their place, may have such mounts
+    /// only in a single layer, and can't change the files that are beside them in the same folder. What belongs to
+    /// nobody whom the caller has an id for, such a command can't change either.
     Layers(Vec<PathBuf>),
     /// A folder on the host, entered with `chroot(2)`, for where no namespace can be made. What the command writes
     /// stays in it. Wants `CAP_SYS_CHROOT`.

@@ -113,6 +113,20 @@ impl std::fmt::Debug for Handled {
     }
 }
 
+/// Makes a mount that hangs nowhere yet one that is only read.
+pub(crate) fn make_read_only(tree: impl AsFd) -> io::Result<()> {
+    let attributes =
+        libc::mount_attr { attr_set: libc::MOUNT_ATTR_RDONLY, attr_clr: 0, propagation: 0, userns_fd: 0 };
+    let (tree, size) = (tree.as_fd().as_raw_fd(), size_of_val(&attributes));
+    let flags = libc::AT_EMPTY_PATH;
+    // SAFETY: the descriptor is open for the time of the call, the path is an empty string, and mount_setattr(2) reads
+    // `size` bytes of the attributes.
+    let result = unsafe {
+        libc::syscall(libc::SYS_mount_setattr, tree, c"".as_ptr(), flags, &raw const attributes, size)
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
 /// Brings up `lo` in the network namespace of the process; the kernel then gives it 127.0.0.1/8 and `::1`.
 pub(crate) fn raise_loopback(socket: impl AsFd) -> io::Result<()> {
     // SAFETY: ifreq is plain data, for which all zeros is a valid value.

@@ -12,7 +12,12 @@ use crate::wire::Setup;
 /// How ids inside stand for ids outside (`user_namespaces(7)`).
 pub(super) enum Mapping {
     /// Each id that the caller's own namespace has stands for itself; the text of the two maps.
-    Every { users: String, groups: String },
+    Every {
+        users: String,
+        groups: String,
+        /// May supplementary groups be given up? Not where the caller's own namespace was made without that right.
+        may_set_groups: bool,
+    },
     /// The caller's one id outside is the one asked for inside.
     One { users: String, groups: String },
 }
@@ -26,7 +31,8 @@ impl Mapping {
         if uid.is_root() && held.contains(may_set) {
             let users = identity_map(&std::fs::read_to_string("/proc/self/uid_map")?);
             let groups = identity_map(&std::fs::read_to_string("/proc/self/gid_map")?);
-            return Ok(Self::Every { users, groups });
+            let denied = std::fs::read_to_string("/proc/self/setgroups")?.trim() == "deny";
+            return Ok(Self::Every { users, groups, may_set_groups: !denied });
         }
         let users = format!("{} {} 1\n", setup.uid, uid.as_raw());
         let groups = format!("{} {} 1\n", setup.gid, gid.as_raw());
@@ -37,7 +43,7 @@ impl Mapping {
     pub(super) fn write(&self, init: Pid) -> io::Result<()> {
         let folder = format!("/proc/{}", init.as_raw_nonzero());
         let (users, groups) = match self {
-            Self::Every { users, groups } => (users, groups),
+            Self::Every { users, groups, .. } => (users, groups),
             Self::One { users, groups } => {
                 // Without it the kernel refuses the group map of who may not set groups outside.
                 std::fs::write(format!("{folder}/setgroups"), "deny")?;
@@ -73,7 +79,7 @@ impl Mapping {
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied && !setup.root.is_namespaced() => {}
             other => other?,
         }
-        if let Self::Every { .. } = self {
+        if let Self::Every { may_set_groups: true, .. } = self {
             rustix::thread::set_thread_groups(&[])?;
         }
         let (uid, gid) = (Uid::from_raw(setup.uid), Gid::from_raw(setup.gid));

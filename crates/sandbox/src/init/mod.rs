@@ -5,6 +5,7 @@ mod descendants;
 mod identity;
 mod monitor;
 mod mounts;
+mod pieces;
 mod places;
 mod start;
 mod supervise;

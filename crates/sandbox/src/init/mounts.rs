@@ -20,6 +20,7 @@ use rustix::mount::{
     OpenTreeFlags, UnmountFlags,
 };
 
+use super::pieces;
 use crate::error::{Doing, Failure, Step};
 use crate::wire::{Location, Setup};
 
@@ -40,8 +41,10 @@ pub(super) fn enter_root(setup: &Setup, layers: Option<Vec<OwnedFd>>) -> Result<
     rustix::mount::mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
         .doing(Step::EnterRoot)?;
     let nodes = open_nodes()?;
-    let layers = layers.map_or_else(|| open_layers(&setup.root), Ok)?;
-    stack(setup, &layers)?;
+    match layers.map_or_else(|| open_layers(&setup.root), Ok) {
+        Ok(layers) => stack(setup, &layers)?,
+        Err(failure) => stack_pieces(setup, failure)?,
+    }
     let temporary = open_tree("tmp").doing_to(Step::MountTemporary, "/tmp")?;
     let devices = open_tree("dev").doing_to(Step::MakeDevices, "/dev")?;
     pivot().doing(Step::EnterRoot)?;
@@ -82,6 +85,18 @@ fn stack(setup: &Setup, layers: &[OwnedFd]) -> Result<(), Failure> {
     overlay(layers).doing(Step::StackLayers)
 }
 
+/// The same for one layer that could not be opened, if it was for the mounts in it. The tmpfs must not cover the layer
+/// here: it goes over `/dev`, which is there and of which all that is needed is open.
+fn stack_pieces(setup: &Setup, failure: Failure) -> Result<(), Failure> {
+    let [folder] = folders(&setup.root) else { return Err(failure) };
+    if failure.errno != libc::EINVAL {
+        return Err(failure);
+    }
+    mount_storage(OsStr::new("/dev"), setup.limits.storage).doing_to(Step::MountStorage, "/dev")?;
+    pieces::assemble(Path::new(folder))?;
+    make_own_folders().doing(Step::StackLayers)
+}
+
 /// Mounts a tmpfs of `size` bytes and makes it the working directory: by its handle, never by the path of the place,
 /// which might lead under the mount and so into the host's files.
 fn mount_storage(place: &OsStr, size: u64) -> io::Result<()> {
@@ -106,10 +121,10 @@ fn inside(layer: &OsStr) -> PathBuf {
 }
 
 fn overlay(layers: &[OwnedFd]) -> io::Result<()> {
-    for (name, mode) in [("upper", 0o755), ("work", 0o755), ("root", 0o755), ("tmp", 0o1777), ("dev", 0o755)]
-    {
-        rustix::fs::mkdir(name, Mode::from_raw_mode(mode))?;
+    for name in ["upper", "work", "root"] {
+        rustix::fs::mkdir(name, Mode::from_raw_mode(0o755))?;
     }
+    make_own_folders()?;
     // Highest first, as overlayfs wants it.
     let mut options = String::from("userxattr,upperdir=upper,workdir=work,lowerdir=");
     for (number, layer) in layers.iter().enumerate().rev() {
@@ -121,6 +136,12 @@ fn overlay(layers: &[OwnedFd]) -> io::Result<()> {
         let _ = write!(options, "{name}{separator}");
     }
     mount("overlay", "root", "overlay", MountFlags::empty(), &options)
+}
+
+/// What becomes `/tmp` and `/dev`.
+fn make_own_folders() -> io::Result<()> {
+    rustix::fs::mkdir("tmp", Mode::from_raw_mode(0o1777))?;
+    Ok(rustix::fs::mkdir("dev", Mode::from_raw_mode(0o755))?)
 }
 
 /// Makes the overlay the root. The old root is then mounted over it, and the working directory (`pivot_root(2)`).
@@ -181,7 +202,7 @@ fn replace(path: &str, text: &str) -> Result<(), Failure> {
 }
 
 /// A copy of what is mounted at a path, as a mount that hangs nowhere yet.
-fn open_tree(path: impl rustix::path::Arg) -> io::Result<OwnedFd> {
+pub(super) fn open_tree(path: impl rustix::path::Arg) -> io::Result<OwnedFd> {
     let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
     Ok(rustix::mount::open_tree(CWD, path, flags)?)
 }
@@ -192,11 +213,11 @@ fn attach(tree: &OwnedFd, path: &str) -> io::Result<()> {
     move_mount(tree, path)
 }
 
-fn move_mount(tree: &OwnedFd, path: impl rustix::path::Arg) -> io::Result<()> {
+pub(super) fn move_mount(tree: &OwnedFd, path: impl rustix::path::Arg) -> io::Result<()> {
     Ok(rustix::mount::move_mount(tree, "", CWD, path, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?)
 }
 
-fn mount(
+pub(super) fn mount(
     source: &str,
     target: impl rustix::path::Arg,
     kind: &str,

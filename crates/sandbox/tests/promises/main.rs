@@ -11,6 +11,7 @@ mod containment;
 mod fixture;
 mod lifetime;
 mod limits;
+mod live;
 mod network;
 mod outcome;
 mod terminal;
