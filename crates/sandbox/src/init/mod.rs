@@ -3,6 +3,7 @@
 mod calls;
 mod descendants;
 mod identity;
+mod memory;
 mod monitor;
 mod mounts;
 mod pieces;

@@ -43,7 +43,10 @@ impl Places {
         if name == b"/" {
             name.clear();
         }
-        Ok(Self { root, name })
+        let places = Self { root, name };
+        // Where a filter denies it, everything would look absent.
+        places.open(b"/", OFlags::DIRECTORY)?;
+        Ok(places)
     }
 
     /// Where a relative path starts: at an open folder, or without one at the working directory. `None` where the

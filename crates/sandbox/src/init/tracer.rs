@@ -10,20 +10,15 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::thread::JoinHandle;
 
 use rustix::event::{PollFd, PollFlags};
-use rustix::process::{Gid, Pid, Uid};
+use rustix::process::{Gid, Uid};
 
 use super::calls::{self, Argument, Call};
+use super::memory::Memory;
 use super::places::{Base, Places, RESOLVE_IN_ROOT};
 use crate::error::{Doing, Failure, Step};
-use crate::sys::seccomp::{self, Listener, Notification};
+use crate::sys::seccomp::{Listener, Notification};
 use crate::trace::{Recording, Trace};
 use crate::wire;
-
-/// The longest path that the kernel takes, its NUL byte included (`PATH_MAX`).
-const PATH_MAX: usize = 4096;
-
-/// No page of any machine is smaller.
-const PAGE: u64 = 4096;
 
 /// A tracer at work.
 pub(super) struct Tracer {
@@ -78,8 +73,11 @@ fn trace(socket: &OwnedFd, stopped: &OwnedFd, ids: Option<(Uid, Gid)>) -> Result
         return Err(Failure { step: Step::FollowCalls, subject: None, errno: libc::EBADMSG });
     };
     let mut listener = Listener::new(listener).doing(Step::FollowCalls)?;
-    let mut witness =
-        Witness { places: Places::new(root).doing(Step::FollowCalls)?, recording: Recording::default() };
+    let mut witness = Witness {
+        memory: Memory::ByCall,
+        places: Places::new(root).doing(Step::FollowCalls)?,
+        recording: Recording::default(),
+    };
     while wait(&listener, stopped).doing(Step::FollowCalls)? {
         let Some(notification) = listener.receive().doing(Step::FollowCalls)? else { continue };
         witness.note(&listener, &notification)?;
@@ -99,6 +97,7 @@ fn wait(listener: &Listener, stopped: &OwnedFd) -> io::Result<bool> {
 
 /// Sees calls, and remembers.
 struct Witness {
+    memory: Memory,
     places: Places,
     recording: Recording,
 }
@@ -132,7 +131,7 @@ impl Witness {
 
     /// `None` where the kernel itself will find nothing to do, or nobody waits any more.
     fn read(
-        &self,
+        &mut self,
         listener: &Listener,
         notification: &Notification,
         call: Call,
@@ -149,12 +148,14 @@ impl Witness {
             let name = std::fs::read_to_string(format!("/proc/{}/comm", thread.as_raw_nonzero()));
             Err(error).doing_to(Step::ReadCall, name.unwrap_or_default().trim_end())
         };
-        let path = match read_path(thread, value(argument.path)) {
+        let path = match self.memory.path(thread, value(argument.path)) {
             Ok(Some(path)) => path,
             Err(error) if denied(&error) => return told(error),
             Ok(None) | Err(_) => return Ok(None),
         };
-        let in_root = call.has_how && resolve_flags(thread, value(2)) & RESOLVE_IN_ROOT != 0;
+        // The third field of `struct open_how`; where it can't be read, the kernel can't read it either.
+        let how = |memory: &mut Memory| memory.number(thread, value(2).wrapping_add(16)).ok().flatten();
+        let in_root = call.has_how && how(&mut self.memory).unwrap_or_default() & RESOLVE_IN_ROOT != 0;
         if path.is_empty() && (call.used < crate::trace::Use::Executed || argument.folder.is_none()) {
             // The file that is open already was seen when it was opened.
             return Ok(None);
@@ -182,50 +183,4 @@ impl Witness {
 fn descriptor(value: u64) -> i32 {
     let [a, b, c, d, ..] = value.to_le_bytes();
     i32::from_le_bytes([a, b, c, d])
-}
-
-/// The path at an address; `None` where the kernel will refuse it: no end, or no memory.
-fn read_path(thread: Pid, address: u64) -> io::Result<Option<Vec<u8>>> {
-    let mut bytes = Vec::new();
-    if address == 0 {
-        return Ok(None);
-    }
-    let mut address = address & ADDRESS;
-    let mut buffer = [0; PATH_MAX];
-    while bytes.len() < PATH_MAX {
-        let in_page = usize::try_from(PAGE - address % PAGE).unwrap_or(PATH_MAX);
-        let length = in_page.min(PATH_MAX - bytes.len());
-        let wanted = buffer.get_mut(..length).unwrap_or_default();
-        let length = seccomp::read_memory(thread, address, wanted)?;
-        let read = buffer.get(..length).unwrap_or_default();
-        if let Some(end) = memchr(read) {
-            bytes.extend(read.iter().take(end));
-            return Ok(Some(bytes));
-        }
-        if length < in_page {
-            break;
-        }
-        bytes.extend(read);
-        address = address.wrapping_add(length as u64);
-    }
-    Ok(None)
-}
-
-fn memchr(bytes: &[u8]) -> Option<usize> {
-    bytes.iter().position(|byte| *byte == 0)
-}
-
-/// The kernel takes pointers with a tag in the highest byte on 64-bit ARM (`Top Byte Ignore`).
-const ADDRESS: u64 = if cfg!(target_arch = "aarch64") { u64::MAX >> 8 } else { u64::MAX };
-
-/// The third field of `struct open_how`; none where the kernel can't read it either.
-fn resolve_flags(thread: Pid, how: u64) -> u64 {
-    let mut flags = [0; 8];
-    let address = (how & ADDRESS).wrapping_add(16);
-    let in_page = usize::try_from(PAGE - address % PAGE).unwrap_or(8).min(8);
-    let (first, second) = flags.split_at_mut(in_page);
-    let read = seccomp::read_memory(thread, address, first).is_ok()
-        && (second.is_empty()
-            || seccomp::read_memory(thread, address.wrapping_add(in_page as u64), second).is_ok());
-    if read { u64::from_ne_bytes(flags) } else { 0 }
 }

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -56,7 +57,12 @@ impl Fixture {
 
     /// A shell inside, the host's own.
     pub(crate) fn add_shell(&self) {
-        install(Path::new("/bin/sh"), &self.layers[0], Path::new("bin/sh"), 0o755);
+        self.install(Path::new("/bin/sh"), "bin/sh");
+    }
+
+    /// A program of the machine, in the lowest layer.
+    pub(crate) fn install(&self, program: &Path, inside: &str) {
+        install(program, &self.layers[0], Path::new(inside), 0o755);
     }
 
     pub(crate) fn write(&self, layer: &str, path: &str, text: &str) {
@@ -124,6 +130,11 @@ pub(crate) fn probe() -> PathBuf {
 
 pub(crate) fn is_root() -> bool {
     rustix::process::geteuid().is_root()
+}
+
+/// Says, past what the test harness captures, that something was not tried.
+pub(crate) fn skip(what: &str, why: &str) {
+    writeln!(std::io::stderr(), "SKIPPED {what}: {why}").expect("standard error is open");
 }
 
 pub(crate) fn text(bytes: &[u8]) -> String {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use sandbox::{Access, Command, Outcome, Root, SandboxError, Status, Step, Trace, Use};
 
 use crate::fixture::{
-    Fixture, NONROOT, command, errno, is_root, is_running, probe, program, text, token, trace_in,
+    Fixture, NONROOT, command, errno, is_root, is_running, probe, program, skip, text, token, trace_in,
 };
 
 /// The probe outside, as the user who runs the tests.
@@ -72,6 +72,30 @@ fn in_a_build() {
         .expect("setpriv, of util-linux");
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && said.contains("weak::in_a_build"), "{said}");
+}
+
+/// The same tests in a container that builds an image, with all that an engine forbids there.
+#[test]
+fn in_a_docker_build() {
+    const WHAT: &str = "weak::in_a_docker_build";
+    let docker = |args: &[&str]| std::process::Command::new("docker").args(args).output();
+    match docker(&["version"]) {
+        Ok(version) if version.status.success() => {}
+        _ => return skip(WHAT, "no Docker daemon answers"),
+    }
+    let fixture = Fixture::new();
+    fixture.install(&std::env::current_exe().expect("this program"), "tests/tests");
+    fixture.install(&probe(), "tests/sandbox-probe");
+    fs::create_dir(fixture.layers[0].join("tmp")).expect("a folder");
+    fs::write(
+        fixture.folder.path().join("Dockerfile"),
+        "FROM scratch\nCOPY base/ /\nRUN [\"/tests/tests\", \"weak::\"]\n",
+    )
+    .expect("a file");
+    let folder = fixture.folder.path().display().to_string();
+    let built = docker(&["build", "--quiet", "--no-cache", "--network", "none", &folder]).expect("docker");
+    assert!(built.status.success(), "{}\n{}", text(&built.stdout), text(&built.stderr));
+    docker(&["image", "rm", "--force", &text(&built.stdout)]).expect("docker");
 }
 
 #[test]
@@ -212,5 +236,5 @@ fn memory_that_is_hidden_is_an_error_and_no_gap() {
     };
     let error = sandbox::trace(&program(), &root, &hide).expect_err("nobody may look");
     assert!(error.hint().is_some_and(|hint| hint.contains("hides its memory")), "{error}");
-    assert_eq!(failure::<()>(Err(error)), (Step::ReadCall, libc::EPERM));
+    assert_eq!(failure::<()>(Err(error)), (Step::ReadCall, libc::EACCES));
 }
