@@ -30,7 +30,10 @@ fn main() -> ExitCode {
 fn run(args: &[&str]) -> io::Result<ExitCode> {
     match args {
         ["sandbox-init"] => sandbox::init_main(),
-        ["call", root, program, args @ ..] => call(root, program, args)?,
+        ["call", root, program, args @ ..] => call(root, program, args, sandbox::run)?,
+        ["call-traced", root, program, args @ ..] => {
+            call(root, program, args, |init, root, command| Ok(sandbox::trace(init, root, command)?.0))?;
+        }
         ["trace", root, program, args @ ..] => trace(root, program, args)?,
         ["exit", status] => return Ok(ExitCode::from(status.parse::<u8>().unwrap_or(255))),
         ["kill-self", "TERM"] => rustix::process::kill_process(rustix::process::getpid(), Signal::TERM)?,
@@ -87,7 +90,16 @@ fn run(args: &[&str]) -> io::Result<ExitCode> {
 }
 
 /// Runs a command as the tests do, with this process's own input and output, and waits for it.
-fn call(root: &str, program: &str, args: &[&str]) -> io::Result<()> {
+fn call(
+    root: &str,
+    program: &str,
+    args: &[&str],
+    run: impl Fn(
+        &sandbox::Program,
+        &sandbox::Root,
+        &sandbox::Command,
+    ) -> Result<sandbox::Outcome, sandbox::SandboxError>,
+) -> io::Result<()> {
     let init = sandbox::Program::current_executable("sandbox-init");
     let mut command = sandbox::Command::new(program);
     command.args = args.iter().map(Into::into).collect();
@@ -97,7 +109,7 @@ fn call(root: &str, program: &str, args: &[&str]) -> io::Result<()> {
         command.uid = rustix::process::getuid().as_raw();
         command.gid = rustix::process::getgid().as_raw();
     }
-    match sandbox::run(&init, &root, &command) {
+    match run(&init, &root, &command) {
         Ok(outcome) => println!("{:?}", outcome.status),
         Err(error) => {
             let hint = error.hint().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();

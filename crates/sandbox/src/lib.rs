@@ -21,7 +21,8 @@
 //! # Without namespaces
 //!
 //! [`Root::Chroot`] and [`Root::InPlace`] are for where no namespace can be made, as in a container that builds an
-//! image. Then the last two of these promises hold (but for the bounding set, where the caller may not empty it), and:
+//! image. Then the last two of these promises hold (user namespaces are denied by a filter on system calls then, and the
+//! bounding set is not empty where the caller may not empty it), and:
 //!
 //! - The root is the folder, or the caller's own, as it is: what is written stays, nothing is mounted, the host name is
 //!   the machine's. Processes and the network are the machine's too: the command may signal what runs as the same user,

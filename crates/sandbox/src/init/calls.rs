@@ -1,10 +1,9 @@
 //! The system calls that take paths, as data: their numbers by convention, which arguments are paths, and what a call
-//! means for the file. Of it the filter is made that has them told.
+//! means for the file.
 //!
 //! Left out is what needs a capability, which the command has none of (mounting, swapping, handles of files), and
 //! sockets: a name of one is no file to bring along.
 
-use crate::sys::seccomp::Instruction;
 use crate::trace::Use::{self, Executed, LookedUp, Opened};
 
 /// A path among the arguments of a call, and the open folder that it starts at unless it is absolute.
@@ -26,33 +25,38 @@ pub(super) struct Call {
 
 /// A way to make system calls: numbers mean something else in each. One kernel offers several.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Convention {
+pub(super) struct Convention {
     /// `AUDIT_ARCH_*` of the kernel's `audit.h`.
-    audit: u32,
+    pub(super) audit: u32,
     /// Its place in the numbers of a row.
-    column: usize,
+    pub(super) column: usize,
     /// Numbers from here on are another convention's.
-    end: Option<u32>,
+    pub(super) end: Option<u32>,
+}
+
+impl Convention {
+    /// Of every call that takes a path.
+    pub(super) fn numbers(self) -> impl Iterator<Item = u32> {
+        ROWS.iter()
+            .filter_map(move |row| row.numbers.get(self.column).copied())
+            .filter(|number| *number != NONE)
+    }
 }
 
 /// Those of this machine's kernel: programs of 32 bits run on it as well.
 #[cfg(target_arch = "x86_64")]
-const CONVENTIONS: &[Convention] = &[
+pub(super) const CONVENTIONS: &[Convention] = &[
     // From bit 30 on it is x32, which few kernels have been built with.
     Convention { audit: 0xC000_003E, column: 0, end: Some(0x4000_0000) },
     Convention { audit: 0x4000_0003, column: 2, end: None },
 ];
 #[cfg(target_arch = "aarch64")]
-const CONVENTIONS: &[Convention] = &[
+pub(super) const CONVENTIONS: &[Convention] = &[
     Convention { audit: 0xC000_00B7, column: 1, end: None },
     Convention { audit: 0x4000_0028, column: 3, end: None },
 ];
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-const CONVENTIONS: &[Convention] = &[];
-
-/// The same number everywhere. What is opened through a ring is never told, so there is no ring: programs do without,
-/// as on kernels that are set so.
-const IO_URING_SETUP: u32 = 425;
+pub(super) const CONVENTIONS: &[Convention] = &[];
 
 struct Row {
     name: &'static str,
@@ -171,122 +175,12 @@ pub(super) fn find(audit: u32, number: u32) -> Option<Call> {
     Some(Call { used: row.used, arguments: row.arguments, has_how: row.name == "openat2" })
 }
 
-/// The filter that has every call of the table told, and lets the others pass; `None` on a machine whose calls the table
-/// does not know.
-pub(super) fn filter() -> Option<Vec<Instruction>> {
-    let mut filter = vec![load(CONVENTION_OFFSET)];
-    for convention in CONVENTIONS {
-        let calls = calls_of(*convention);
-        let length = u32::try_from(calls.len()).ok()?;
-        filter.extend([unless_equal(convention.audit, 1), jump(1), jump(length)]);
-        filter.extend(calls);
-    }
-    // A convention that the table does not know must not open anything unseen.
-    filter.push(answer(libc::SECCOMP_RET_KILL_PROCESS));
-    (!CONVENTIONS.is_empty()).then_some(filter)
-}
-
-fn calls_of(convention: Convention) -> Vec<Instruction> {
-    let absent = libc::SECCOMP_RET_ERRNO | libc::ENOSYS.cast_unsigned();
-    let mut filter = vec![load(NUMBER_OFFSET)];
-    if let Some(end) = convention.end {
-        filter.extend([unless_at_least(end, 1), answer(absent)]);
-    }
-    filter.extend([unless_equal(IO_URING_SETUP, 1), answer(absent)]);
-    for number in ROWS.iter().filter_map(|row| row.numbers.get(convention.column)) {
-        if *number != NONE {
-            filter.extend([unless_equal(*number, 1), answer(libc::SECCOMP_RET_USER_NOTIF)]);
-        }
-    }
-    filter.push(answer(libc::SECCOMP_RET_ALLOW));
-    filter
-}
-
-/// Where `struct seccomp_data` has them.
-const NUMBER_OFFSET: u32 = 0;
-const CONVENTION_OFFSET: u32 = 4;
-
-const fn instruction(code: u32, skip_unless: u8, operand: u32) -> Instruction {
-    // Codes are 16 bits wide; their constants are not.
-    #[expect(clippy::cast_possible_truncation, reason = "no code is past 255")]
-    let code = code as u16;
-    Instruction { code, jt: 0, jf: skip_unless, k: operand }
-}
-
-/// Loads a word of the call.
-const fn load(offset: u32) -> Instruction {
-    instruction(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, offset)
-}
-
-/// Goes on to the next instruction if what was loaded is the value, else skips some.
-const fn unless_equal(value: u32, skipped: u8) -> Instruction {
-    instruction(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, skipped, value)
-}
-
-const fn unless_at_least(value: u32, skipped: u8) -> Instruction {
-    instruction(libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K, skipped, value)
-}
-
-const fn jump(skipped: u32) -> Instruction {
-    instruction(libc::BPF_JMP | libc::BPF_JA, 0, skipped)
-}
-
-const fn answer(action: u32) -> Instruction {
-    instruction(libc::BPF_RET | libc::BPF_K, 0, action)
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::{Argument, CONVENTIONS, NONE, ROWS, filter, find};
-    use crate::sys::seccomp::Instruction;
+    use super::{Argument, CONVENTIONS, NONE, ROWS, find};
     use crate::trace::Use;
-
-    /// What the filter answers to a call, as the kernel would run it.
-    fn run(filter: &[Instruction], audit: u32, number: u32) -> u32 {
-        let mut loaded = 0;
-        let mut next = 0;
-        loop {
-            let Instruction { code, jf, k, .. } = filter[next];
-            next += 1;
-            match u32::from(code) {
-                0x20 => loaded = if k == 4 { audit } else { number },
-                0x15 => next += if loaded == k { 0 } else { usize::from(jf) },
-                0x35 => next += if loaded >= k { 0 } else { usize::from(jf) },
-                0x05 => next += k as usize,
-                0x06 => return k,
-                other => panic!("no such code {other:#x}"),
-            }
-        }
-    }
-
-    const ABSENT: u32 = libc::SECCOMP_RET_ERRNO | libc::ENOSYS.cast_unsigned();
-
-    #[test]
-    fn the_filter_tells_the_calls_of_the_table_and_no_other() {
-        let filter = filter().expect("a known machine");
-        for convention in CONVENTIONS {
-            for number in 0..1000 {
-                let expected = match find(convention.audit, number) {
-                    Some(_) => libc::SECCOMP_RET_USER_NOTIF,
-                    None if number == 425 => ABSENT,
-                    None => libc::SECCOMP_RET_ALLOW,
-                };
-                assert_eq!(run(&filter, convention.audit, number), expected, "{number} of {convention:?}");
-            }
-        }
-        assert_eq!(run(&filter, 0xC000_0015, 0), libc::SECCOMP_RET_KILL_PROCESS);
-    }
-
-    #[cfg(target_arch = "x86_64")]
-    #[test]
-    fn x32_is_absent() {
-        let filter = filter().expect("a known machine");
-        for number in [0x4000_0000, 0x4000_0002, 0x4000_0208, u32::MAX] {
-            assert_eq!(run(&filter, 0xC000_003E, number), ABSENT, "{number:#x}");
-        }
-    }
 
     #[test]
     fn no_number_means_two_calls() {

@@ -2,6 +2,7 @@
 
 mod calls;
 mod descendants;
+mod filter;
 mod identity;
 mod memory;
 mod monitor;

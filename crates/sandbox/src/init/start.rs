@@ -5,12 +5,13 @@ use std::os::unix::process::CommandExt;
 use std::process::Stdio;
 
 use rustix::fs::{CWD, Mode, OFlags};
+use rustix::io::Errno;
 use rustix::process::{DumpableBehavior, Pid, Signal, WaitOptions};
 
-use super::calls;
+use super::filter;
 use super::identity::Mapping;
 use crate::error::{Doing, Failure, Step};
-use crate::sys::seccomp::install_filter;
+use crate::sys::seccomp;
 use crate::sys::{self, Namespaces, Side};
 use crate::wire::{self, Location, Setup};
 
@@ -60,6 +61,10 @@ fn become_command(
         mapping.drop_privileges(setup).doing(Step::DropPrivileges)?;
         rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).doing(Step::DropPrivileges)?;
     }
+    if !setup.root.is_namespaced() {
+        let filter = filter::denying_namespaces().ok_or(Errno::NOSYS).doing(Step::FilterCalls)?;
+        seccomp::install(&filter).doing(Step::FilterCalls)?;
+    }
     let execution = &setup.command;
     std::env::set_current_dir(&execution.cwd).doing_to(Step::ChangeDirectory, &execution.cwd)?;
     if let Some(socket) = tells {
@@ -81,7 +86,7 @@ fn tell_calls(socket: &OwnedFd) -> Result<(), Failure> {
     rustix::process::set_dumpable_behavior(DumpableBehavior::Dumpable).doing(Step::FilterCalls)?;
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let root = rustix::fs::openat(CWD, "/", flags, Mode::empty()).doing(Step::FilterCalls)?;
-    let filter = calls::filter().ok_or(rustix::io::Errno::NOSYS).doing(Step::FilterCalls)?;
-    let listener = install_filter(&filter).doing(Step::FilterCalls)?;
+    let filter = filter::telling().ok_or(Errno::NOSYS).doing(Step::FilterCalls)?;
+    let listener = seccomp::install_telling(&filter).doing(Step::FilterCalls)?;
     wire::send(socket, &(), &[listener.as_fd(), root.as_fd()]).doing(Step::FollowCalls)
 }

@@ -9,30 +9,36 @@ use rustix::process::Pid;
 /// One instruction of a filter (`bpf(4)`, the classic kind).
 pub(crate) type Instruction = libc::sock_filter;
 
-/// Has every later system call of this process and of those it makes pass the filter, for good; gives the file on
-/// which calls that the filter returns `SECCOMP_RET_USER_NOTIF` for are told. The process must have `no_new_privs`.
-pub(crate) fn install_filter(filter: &[Instruction]) -> io::Result<OwnedFd> {
-    let program = libc::sock_fprog {
-        len: u16::try_from(filter.len()).map_err(|_| io::ErrorKind::InvalidInput)?,
-        filter: filter.as_ptr().cast_mut(),
-    };
-    let install = |flags: libc::c_ulong| {
-        let mode = libc::SECCOMP_SET_MODE_FILTER;
-        // SAFETY: the program points to `len` instructions that outlive the call, which only reads them.
-        let result = unsafe { libc::syscall(libc::SYS_seccomp, mode, flags, &raw const program) };
-        if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
-    };
+/// Has every later system call of this process and of those it makes pass the filter, for good. The process must have
+/// `no_new_privs`.
+pub(crate) fn install(filter: &[Instruction]) -> io::Result<()> {
+    set_filter(filter, 0).map(|_| ())
+}
+
+/// The same; gives the file on which calls that the filter returns `SECCOMP_RET_USER_NOTIF` for are told.
+pub(crate) fn install_telling(filter: &[Instruction]) -> io::Result<OwnedFd> {
     // With it a signal does not make a call begin anew that is being looked at. Linux before 5.19 does not know it.
     let steady = libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
-    let result = match install(libc::SECCOMP_FILTER_FLAG_NEW_LISTENER | steady) {
+    let result = match set_filter(filter, libc::SECCOMP_FILTER_FLAG_NEW_LISTENER | steady) {
         Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
-            install(libc::SECCOMP_FILTER_FLAG_NEW_LISTENER)?
+            set_filter(filter, libc::SECCOMP_FILTER_FLAG_NEW_LISTENER)?
         }
-        other => other?,
+        result => result?,
     };
     let number = RawFd::try_from(result).map_err(|_| io::ErrorKind::InvalidData)?;
     // SAFETY: with that flag, a call that succeeds gives a new descriptor, which nobody else owns.
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+fn set_filter(filter: &[Instruction], flags: libc::c_ulong) -> io::Result<libc::c_long> {
+    let program = libc::sock_fprog {
+        len: u16::try_from(filter.len()).map_err(|_| io::ErrorKind::InvalidInput)?,
+        filter: filter.as_ptr().cast_mut(),
+    };
+    let mode = libc::SECCOMP_SET_MODE_FILTER;
+    // SAFETY: the program points to `len` instructions that outlive the call, which only reads them.
+    let result = unsafe { libc::syscall(libc::SYS_seccomp, mode, flags, &raw const program) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
 
 /// A system call that waits for an answer.

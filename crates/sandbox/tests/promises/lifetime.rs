@@ -22,16 +22,21 @@ fn orphans_are_reaped() {
     assert_eq!(fixture.output(&["orphans", "5"]), "all reaped");
 }
 
-/// Where a command is confined: in namespaces, or in place.
-fn confinements(fixture: &Fixture) -> [(String, String); 2] {
+/// How a command is called: in namespaces or in place, traced or not.
+fn calls(fixture: &Fixture) -> Vec<[String; 3]> {
     let inside = (fixture.layers[0].display().to_string(), "/bin/probe".to_owned());
-    [inside, (String::new(), probe().display().to_string())]
+    let confinements = [inside, (String::new(), probe().display().to_string())];
+    let call = |(root, program): &(String, String)| {
+        ["call", "call-traced"].map(|verb| [verb.to_owned(), root.clone(), program.clone()])
+    };
+    confinements.iter().flat_map(call).collect()
 }
 
 /// A caller in a process of its own, whose command sleeps; it shares its output with everything it started.
-fn caller((root, program): &(String, String), token: &str) -> (Child, BufReader<ChildStdout>) {
+fn caller(call: &[String; 3], token: &str) -> (Child, BufReader<ChildStdout>) {
     let mut caller = Command::new(probe())
-        .args(["call", root, program, "leave-and-sleep", token])
+        .args(call)
+        .args(["leave-and-sleep", token])
         .stdout(Stdio::piped())
         .spawn()
         .expect("the probe");
@@ -46,14 +51,14 @@ fn caller((root, program): &(String, String), token: &str) -> (Child, BufReader<
 fn a_killed_caller_takes_everything_along() {
     let fixture = Fixture::new();
     let token = &token("the-caller-is-killed");
-    for confinement in &confinements(&fixture) {
-        let (mut caller, mut output) = caller(confinement, token);
+    for call in &calls(&fixture) {
+        let (mut caller, mut output) = caller(call, token);
         caller.kill().expect("a signal");
         caller.wait().expect("its end");
         // The end of the output is the end of the last process that holds it.
         let mut rest = Vec::new();
         output.read_to_end(&mut rest).expect("the rest");
-        assert!(!is_running(token), "{confinement:?}");
+        assert!(!is_running(token), "{call:?}");
     }
 }
 
@@ -68,13 +73,13 @@ fn child(process: &str) -> Pid {
 fn a_killed_monitor_takes_everything_along() {
     let fixture = Fixture::new();
     let token = &token("the-monitor-is-killed");
-    for confinement in &confinements(&fixture) {
-        let (mut caller, mut output) = caller(confinement, token);
+    for call in &calls(&fixture) {
+        let (mut caller, mut output) = caller(call, token);
         let monitor = child(&caller.id().to_string());
         rustix::process::kill_process(monitor, Signal::KILL).expect("a signal");
         let mut rest = Vec::new();
         output.read_to_end(&mut rest).expect("the rest");
-        assert!(!is_running(token), "{confinement:?}");
+        assert!(!is_running(token), "{call:?}");
         assert!(!caller.wait().expect("its end").success());
         let expected = "error: the sandbox's init ended without a report (signal: 9 (SIGKILL))";
         assert!(text(&rest).lines().any(|line| line == expected), "{}", text(&rest));
@@ -85,13 +90,13 @@ fn a_killed_monitor_takes_everything_along() {
 fn a_killed_init_takes_everything_along() {
     let fixture = Fixture::new();
     let token = &token("the-init-is-killed");
-    for confinement in &confinements(&fixture) {
-        let (mut caller, mut output) = caller(confinement, token);
+    for call in &calls(&fixture) {
+        let (mut caller, mut output) = caller(call, token);
         let init = child(&child(&caller.id().to_string()).to_string());
         rustix::process::kill_process(init, Signal::KILL).expect("a signal");
         let mut rest = Vec::new();
         output.read_to_end(&mut rest).expect("the rest");
-        assert!(!is_running(token), "{confinement:?}");
+        assert!(!is_running(token), "{call:?}");
         assert!(!caller.wait().expect("its end").success());
         let expected = "error: the sandbox's init ended without a report (exit status: 0)";
         assert!(text(&rest).lines().any(|line| line == expected), "{}", text(&rest));

@@ -110,6 +110,10 @@ fn the_command_gets_what_is_given_and_no_privilege() {
     assert_eq!(run(&["status", "NoNewPrivs"]), "NoNewPrivs:\t1");
     assert_eq!(run(&["list", "/proc/self/fd"]), "0 1 2 3");
     assert_eq!(run(&["mount"]), errno(libc::EPERM));
+    let nested =
+        sandbox::run(&program(), &Root::InPlace, &own(&["call", "/", "/bin/sh"])).expect("an outcome");
+    let said = text(&nested.stdout.bytes);
+    assert!(said.starts_with("error: cannot make a sandbox here: a system call filter forbids it"), "{said}");
     let identity = run(&["identity"]);
     assert!(identity.ends_with("umask 22"), "{identity}");
     for (args, status) in [(["exit", "3"], Status::Exited(3)), (["kill-self", "KILL"], Status::Signaled(9))] {
