@@ -1,33 +1,38 @@
-//! What a dynamic loader reads of an ELF object before it maps it: the file header, the program headers and the
-//! dynamic section (System V ABI, chapters 4 and 5). Symbols and relocations are never looked at.
+//! What a dynamic loader reads of an ELF object before it maps it: the file header, the program headers, the dynamic
+//! section and the versions of symbols (System V ABI, chapters 4 and 5), and what the object says it opens itself. Symbols
+//! and relocations are never looked at.
 //!
 //! An object counts as damaged where a part that a header names lies outside of the file, even a part that no loader
 //! reads: so a file that was cut anywhere is noticed.
+
+mod notes;
+mod versions;
 
 use std::ops::Range;
 
 use goblin::container::Ctx;
 use goblin::elf::dynamic::{
-    DT_FLAGS_1, DT_NEEDED, DT_NULL, DT_RPATH, DT_RUNPATH, DT_SONAME, DT_STRSZ, DT_STRTAB,
+    DT_FLAGS_1, DT_NEEDED, DT_NULL, DT_RPATH, DT_RUNPATH, DT_SONAME, DT_STRSZ, DT_STRTAB, DT_VERDEF,
+    DT_VERNEED,
 };
-use goblin::elf::header::{EI_DATA, EI_OSABI, ELFDATA2LSB, ELFMAG, ET_DYN, ET_EXEC, Header};
-use goblin::elf::program_header::{PT_DYNAMIC, PT_INTERP, PT_LOAD, ProgramHeader};
-use schema::Architecture;
+use goblin::elf::header::{EI_DATA, EI_OSABI, ELFMAG, ET_DYN, ET_EXEC, Header};
+use goblin::elf::program_header::{PT_DYNAMIC, PT_INTERP, PT_LOAD, PT_NOTE, ProgramHeader};
 use thiserror::Error;
 
+use crate::abi::{Abi, Floats};
+pub(crate) use notes::{Opened, Priority, read_opened};
+use versions::Records;
+pub(crate) use versions::VersionNeed;
+
+const DT_DEPAUDIT: u64 = 0x6fff_fefb;
+const DT_AUDIT: u64 = 0x6fff_fefc;
+const DT_AUXILIARY: u64 = 0x7fff_fffd;
+const DT_FILTER: u64 = 0x7fff_ffff;
 const DF_1_NODEFLIB: u64 = 0x800;
 const ELFOSABI_NONE: u8 = 0;
 const ELFOSABI_GNU: u8 = 3;
-const EM_X86_64: u16 = 62;
-const EM_AARCH64: u16 = 183;
-
-/// What objects must have in common to be loaded together: word size, byte order and machine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Abi {
-    bits: u8,
-    order: u8,
-    machine: u16,
-}
+/// Sixteen times the longest path. A search path can be longer than that; a name without an end is looked at no further.
+const LONGEST_TEXT: usize = 1 << 16;
 
 /// The file header, as far as it decides whether a file can be the library that was looked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +42,17 @@ pub(crate) struct Identity {
     kind: u16,
 }
 
+/// How an object names another one that is loaded with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Link {
+    /// `DT_NEEDED`
+    Needed,
+    /// `DT_FILTER`: the symbols of this object stand for those of the other.
+    Filter,
+    /// `DT_AUXILIARY`: as a filter, where the other is there.
+    Auxiliary,
+}
+
 /// One object. The texts are slices of its bytes.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Object<'a> {
@@ -44,8 +60,16 @@ pub(crate) struct Object<'a> {
     /// The loader that the kernel starts for this program (`PT_INTERP`).
     pub(crate) interpreter: Option<&'a [u8]>,
     pub(crate) soname: Option<&'a [u8]>,
-    /// The needed libraries, in the order of the file.
-    pub(crate) needed: Vec<&'a [u8]>,
+    /// The libraries that are loaded with it, in the order of the file.
+    pub(crate) needed: Vec<(Link, &'a [u8])>,
+    /// Libraries that watch the loader, where this is the program (rtld-audit(7)).
+    pub(crate) audited_by: Vec<&'a [u8]>,
+    /// Versions that its libraries have to define.
+    pub(crate) version_needs: Vec<VersionNeed<'a>>,
+    /// Versions that it defines itself; `None` for an object whose symbols have none.
+    pub(crate) versions: Option<Vec<&'a [u8]>>,
+    /// The contents of its notes on the libraries that it opens.
+    pub(crate) opened: Vec<&'a [u8]>,
     /// Folders for the needs of this object and of those that it loads. `None` where a RUNPATH stands beside it, which
     /// overrules it.
     pub(crate) rpath: Option<&'a [u8]>,
@@ -76,6 +100,9 @@ pub enum ElfError {
     /// A name is not in the string table, or has no end there.
     #[error("a name in the dynamic section lies outside of its string table")]
     Name,
+    /// The versions of symbols are not all in the file, or without an end.
+    #[error("the versions of symbols lie outside of the file, or have no end")]
+    Versions,
     /// The path of the loader has no end.
     #[error("the path of the loader has no end")]
     Interpreter,
@@ -84,27 +111,6 @@ pub enum ElfError {
 /// Whether the bytes say of themselves that they are an ELF object.
 pub(crate) fn is_elf(bytes: &[u8]) -> bool {
     bytes.starts_with(ELFMAG)
-}
-
-impl Abi {
-    /// The ABI of an architecture that images are made for.
-    pub(crate) fn of(architecture: Architecture) -> Self {
-        let machine = match architecture {
-            Architecture::Amd64 => EM_X86_64,
-            Architecture::Arm64 => EM_AARCH64,
-        };
-        Self { bits: 64, order: ELFDATA2LSB, machine }
-    }
-
-    /// The architecture, where it is one that images are made for.
-    pub(crate) fn architecture(self) -> Option<Architecture> {
-        Architecture::ALL.into_iter().find(|architecture| Self::of(*architecture) == self)
-    }
-
-    /// Whether word size and machine are the same: a loader passes over a library where they are not.
-    pub(crate) fn is_same_machine(self, other: Self) -> bool {
-        (self.bits, self.machine) == (other.bits, other.machine)
-    }
 }
 
 impl Identity {
@@ -116,8 +122,9 @@ impl Identity {
 
     fn of(header: &Header, context: Ctx) -> Self {
         let bits = if context.is_big() { 64 } else { 32 };
+        let floats = Floats::of(header.e_machine, header.e_flags);
         Self {
-            abi: Abi { bits, order: header.e_ident[EI_DATA], machine: header.e_machine },
+            abi: Abi { bits, order: header.e_ident[EI_DATA], machine: header.e_machine, floats },
             osabi: header.e_ident[EI_OSABI],
             kind: header.e_type,
         }
@@ -126,7 +133,17 @@ impl Identity {
     /// Whether the kernel or a loader maps such an object: a program or a shared object of the System V or the GNU
     /// ABI, not a relocatable object or a core dump.
     pub(crate) fn is_loadable(self) -> bool {
-        matches!(self.kind, ET_DYN | ET_EXEC) && matches!(self.osabi, ELFOSABI_NONE | ELFOSABI_GNU)
+        matches!(self.kind, ET_DYN | ET_EXEC) && self.is_of_linux()
+    }
+
+    /// Whether a loader maps such an object beside others.
+    pub(crate) fn is_shared(self) -> bool {
+        self.kind == ET_DYN
+    }
+
+    /// Whether it is an object of the System V or the GNU ABI.
+    pub(crate) fn is_of_linux(self) -> bool {
+        matches!(self.osabi, ELFOSABI_NONE | ELFOSABI_GNU)
     }
 }
 
@@ -142,6 +159,10 @@ impl<'a> Object<'a> {
             interpreter: None,
             soname: None,
             needed: Vec::new(),
+            audited_by: Vec::new(),
+            version_needs: Vec::new(),
+            versions: None,
+            opened: Vec::new(),
             rpath: None,
             runpath: None,
             no_default_folders: false,
@@ -155,7 +176,11 @@ impl<'a> Object<'a> {
         }
         if let Some(segment) = segments.iter().find(|segment| segment.p_type == PT_DYNAMIC) {
             let section = segment_bytes(bytes, segment)?;
-            object.read_dynamic(bytes, &segments, &dynamic_entries(section, context))?;
+            object.read_dynamic(bytes, &segments, section, context)?;
+        }
+        for segment in segments.iter().filter(|segment| segment.p_type == PT_NOTE) {
+            let notes = segment_bytes(bytes, segment)?;
+            object.opened.extend(notes::opened(notes, segment.p_align, context));
         }
         Ok(object)
     }
@@ -164,23 +189,34 @@ impl<'a> Object<'a> {
         &mut self,
         bytes: &'a [u8],
         segments: &[ProgramHeader],
-        entries: &[(u64, u64)],
+        section: &[u8],
+        context: Ctx,
     ) -> Result<(), ElfError> {
+        let entries = dynamic_entries(section, context);
         let value = |wanted| entries.iter().find(|(tag, _)| *tag == wanted).map(|(_, value)| *value);
         let table = match (value(DT_STRTAB), value(DT_STRSZ)) {
-            (Some(address), Some(size)) => {
-                loaded_bytes(bytes, segments, address, size).ok_or(ElfError::StringTable)?
-            }
+            (Some(address), Some(size)) => loaded_bytes(bytes, segments, address)
+                .and_then(|bytes| bytes.get(..usize::try_from(size).ok()?))
+                .ok_or(ElfError::StringTable)?,
             _ => &[],
         };
-        for &(tag, value) in entries {
+        let records = |address| {
+            let bytes = loaded_bytes(bytes, segments, address).ok_or(ElfError::Versions)?;
+            Ok(Records { bytes, names: table, context })
+        };
+        for &(tag, value) in &entries {
             let name = || text_at(table, value).ok_or(ElfError::Name);
             match tag {
-                DT_NEEDED => self.needed.push(name()?),
+                DT_NEEDED => self.needed.push((Link::Needed, name()?)),
+                DT_FILTER => self.needed.push((Link::Filter, name()?)),
+                DT_AUXILIARY => self.needed.push((Link::Auxiliary, name()?)),
+                DT_AUDIT | DT_DEPAUDIT => self.audited_by.push(name()?),
                 DT_SONAME => self.soname = Some(name()?),
                 DT_RPATH => self.rpath = Some(name()?),
                 DT_RUNPATH => self.runpath = Some(name()?),
                 DT_FLAGS_1 => self.no_default_folders = value & DF_1_NODEFLIB != 0,
+                DT_VERNEED => self.version_needs = records(value)?.needs()?,
+                DT_VERDEF => self.versions = Some(records(value)?.definitions()?),
                 _ => {}
             }
         }
@@ -229,18 +265,13 @@ fn segment_bytes<'a>(bytes: &'a [u8], segment: &ProgramHeader) -> Result<&'a [u8
     bytes.get(range).ok_or(ElfError::Segment)
 }
 
-/// The `size` bytes that the loader would find at `address`.
-fn loaded_bytes<'a>(
-    bytes: &'a [u8],
-    segments: &[ProgramHeader],
-    address: u64,
-    size: u64,
-) -> Option<&'a [u8]> {
+/// What the file has for the loader from `address` to the end of the segment.
+fn loaded_bytes<'a>(bytes: &'a [u8], segments: &[ProgramHeader], address: u64) -> Option<&'a [u8]> {
     segments.iter().filter(|segment| segment.p_type == PT_LOAD).find_map(|segment| {
         let within = address.checked_sub(segment.p_vaddr)?;
-        let inside = within.checked_add(size)? <= segment.p_filesz;
+        let size = segment.p_filesz.checked_sub(within).filter(|size| *size > 0)?;
         let offset = segment.p_offset.checked_add(within)?;
-        inside.then(|| bytes.get(range(offset, size, bytes.len())?))?
+        bytes.get(range(offset, size, bytes.len())?)
     })
 }
 
@@ -260,7 +291,7 @@ fn dynamic_entries(section: &[u8], context: Ctx) -> Vec<(u64, u64)> {
         .collect()
 }
 
-/// A word of 4 or 8 bytes, as long as `bytes` is.
+/// A word of 2, 4 or 8 bytes, as long as `bytes` is.
 fn read_word(bytes: &[u8], context: Ctx) -> u64 {
     debug_assert!(bytes.len() <= 8);
     let push = |word: u64, byte: &u8| word << 8 | u64::from(*byte);
@@ -270,14 +301,15 @@ fn read_word(bytes: &[u8], context: Ctx) -> u64 {
 /// The text that starts at `offset` and ends before a NUL.
 fn text_at(table: &[u8], offset: u64) -> Option<&[u8]> {
     let rest = table.get(usize::try_from(offset).ok()?..)?;
-    memchr::memchr(0, rest).map(|end| &rest[..end])
+    let longest = &rest[..rest.len().min(LONGEST_TEXT)];
+    memchr::memchr(0, longest).map(|end| &rest[..end])
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use testkit::elf::{AARCH64, Class, Elf, I386, NODEFLIB, Order};
+    use testkit::elf::{Class, Elf, NODEFLIB, Order};
 
     const RELOCATABLE: u16 = 1;
     const ELFOSABI_FREEBSD: u8 = 9;
@@ -293,6 +325,13 @@ mod tests {
         Elf::library("libfull.so.1")
             .needs("libone.so.1")
             .needs("libtwo.so.2")
+            .filter("libthree.so.3")
+            .auxiliary("libfour.so.4")
+            .audit("audit.so:other.so")
+            .dependency_audit("third.so")
+            .needs_version("libone.so.1", "ONE_1")
+            .defines_version("FULL_1")
+            .opens("[]")
             .rpath("/opt/r")
             .flags_1(NODEFLIB)
             .interpreter("/lib/ld.so.1")
@@ -306,7 +345,14 @@ mod tests {
             let object = Object::parse(&bytes).unwrap();
             assert_eq!(object.interpreter, Some(&b"/lib/ld.so.1"[..]), "{class:?} {order:?}");
             assert_eq!(object.soname, Some(&b"libfull.so.1"[..]));
-            assert_eq!(object.needed, [b"libone.so.1", b"libtwo.so.2"]);
+            let needed = [
+                (Link::Needed, &b"libone.so.1"[..]),
+                (Link::Needed, b"libtwo.so.2"),
+                (Link::Filter, b"libthree.so.3"),
+                (Link::Auxiliary, b"libfour.so.4"),
+            ];
+            assert_eq!(object.needed, needed);
+            assert_eq!(object.audited_by, [&b"audit.so:other.so"[..], b"third.so"]);
             assert_eq!(object.rpath, Some(&b"/opt/r"[..]));
             assert_eq!(object.runpath, None);
             assert!(object.no_default_folders);
@@ -337,18 +383,6 @@ mod tests {
             let object = Object::parse(&bytes).unwrap();
             assert!(!object.identity.is_loadable());
             assert!(object.needed.is_empty());
-        }
-    }
-
-    #[test]
-    fn architectures() {
-        for (elf, wanted) in [
-            (Elf::program(), Some(Architecture::Amd64)),
-            (Elf::program().machine(AARCH64), Some(Architecture::Arm64)),
-            (Elf::program().machine(I386).class(Class::Bits32), None),
-            (Elf::program().class(Class::Bits32), None),
-        ] {
-            assert_eq!(Identity::read(&elf.build()).unwrap().abi.architecture(), wanted);
         }
     }
 

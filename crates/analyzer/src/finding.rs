@@ -65,6 +65,17 @@ pub enum FindingKind {
         /// The file.
         candidate: RootPath,
     },
+    /// A library does not define a version of its symbols that is needed of it.
+    VersionNotFound {
+        /// The name of the library, as it is needed.
+        name: String,
+        /// The version.
+        version: String,
+        /// The library that the loader finds.
+        library: RootPath,
+    },
+    /// What an ELF object says of the libraries that it opens cannot be read.
+    UnreadableNote,
     /// A library that is opened by its name, if at all, is not there.
     OptionalLibraryNotFound {
         /// The name of the library.
@@ -97,7 +108,7 @@ impl Finding {
     /// Whether something goes wrong for certain.
     pub fn severity(&self) -> Severity {
         match self.kind {
-            FindingKind::OptionalLibraryNotFound { .. } => Severity::Undecided,
+            FindingKind::OptionalLibraryNotFound { .. } | FindingKind::UnreadableNote => Severity::Undecided,
             _ => Severity::Unmet,
         }
     }
@@ -112,6 +123,10 @@ impl Finding {
             FindingKind::Unreadable { .. } => ("unreadable", String::new()),
             FindingKind::LibraryNotFound { name, .. } => ("library-not-found", name.clone()),
             FindingKind::LibraryUnusable { name, .. } => ("library-unusable", name.clone()),
+            FindingKind::VersionNotFound { name, version, .. } => {
+                ("version-not-found", format!("{name}:{version}"))
+            }
+            FindingKind::UnreadableNote => ("unreadable-note", String::new()),
             FindingKind::OptionalLibraryNotFound { name } => ("optional-library-not-found", name.clone()),
             FindingKind::ProgramNotFound { name } => ("program-not-found", name.clone()),
             FindingKind::NotFound { path, .. } => ("not-found", path.clone()),
@@ -159,6 +174,12 @@ impl fmt::Display for FindingKind {
             }
             Self::LibraryUnusable { name, candidate } => {
                 write!(out, "cannot load the library {name}: {candidate} comes first and is no shared object")
+            }
+            Self::VersionNotFound { name, version, library } => {
+                write!(out, "needs the version {version} of {name}, which {library} does not define")
+            }
+            Self::UnreadableNote => {
+                write!(out, "has a note of libraries that it opens, which cannot be read")
             }
             Self::OptionalLibraryNotFound { name } => {
                 write!(out, "may open the library {name}, which is not there")
@@ -216,6 +237,13 @@ mod tests {
                 FindingKind::OptionalLibraryNotFound { name: name() },
                 "optional-library-not-found:/usr/lib/a.so:libb.so.1",
                 "/usr/lib/a.so:7: may open the library libb.so.1, which is not there",
+            ),
+            (
+                file(),
+                None,
+                FindingKind::VersionNotFound { name: name(), version: "B_2".into(), library: other.clone() },
+                "version-not-found:/usr/lib/a.so:libb.so.1:B_2",
+                "/usr/lib/a.so: needs the version B_2 of libb.so.1, which /lib/libb.so.1 does not define",
             ),
             (
                 file(),

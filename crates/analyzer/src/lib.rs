@@ -8,6 +8,7 @@
 //! runs nothing that it reads, gives the same answer with any number of threads, and reports every need that it cannot
 //! meet instead of leaving it out.
 
+mod abi;
 mod closure;
 mod elf;
 mod engine;
@@ -17,6 +18,8 @@ mod fixture;
 pub mod ld_cache;
 mod ld_so_conf;
 mod load;
+mod loader;
+mod memo;
 mod pattern;
 mod rbconfig;
 mod request;

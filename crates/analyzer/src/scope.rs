@@ -1,11 +1,11 @@
 //! What every rule may look at: the root filesystem, the drops, the library search, and the Rubies found so far.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use rootfs::{Filesystem, Kind, RootPath};
 
 use crate::load::Load;
+use crate::memo::{Memo, remember};
 use crate::pattern::Drops;
 use crate::ruby::{self, Ruby};
 use crate::search::Search;
@@ -17,13 +17,10 @@ pub(crate) struct Scope<'t> {
     pub(crate) search: Search<'t>,
     /// Where programs are looked up by name.
     search_path: &'t [RootPath],
-    programs: Memo<Arc<Load>>,
-    rubies: Memo<Option<Arc<Ruby>>>,
-    rubies_near: Memo<Arc<[Arc<Ruby>]>>,
+    programs: Memo<RootPath, Arc<Load<'t>>>,
+    rubies: Memo<RootPath, Option<Arc<Ruby>>>,
+    rubies_near: Memo<RootPath, Arc<[Arc<Ruby>]>>,
 }
-
-/// What is known of paths that were asked for.
-type Memo<T> = Mutex<HashMap<RootPath, T>>;
 
 impl<'t> Scope<'t> {
     pub(crate) fn new(tree: &'t dyn Filesystem, drops: Drops<'t>, search_path: &'t [RootPath]) -> Self {
@@ -39,7 +36,7 @@ impl<'t> Scope<'t> {
     }
 
     /// What is loaded by the time that a program opens objects itself.
-    pub(crate) fn program(&self, path: &RootPath) -> Arc<Load> {
+    pub(crate) fn program(&self, path: &RootPath) -> Arc<Load<'t>> {
         remember(&self.programs, path, || Arc::new(Load::program(self, path)))
     }
 
@@ -62,14 +59,4 @@ impl<'t> Scope<'t> {
             found.is_some_and(|entry| matches!(entry.kind, Kind::File(_)) && entry.metadata.mode & 0o111 != 0)
         })
     }
-}
-
-/// The answer for a path, found once. Nobody waits for another's question: where two ask at once, both find the same.
-fn remember<T: Clone>(memo: &Memo<T>, path: &RootPath, find: impl FnOnce() -> T) -> T {
-    let lock = || memo.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(known) = lock().get(path) {
-        return known.clone();
-    }
-    let found = find();
-    lock().entry(path.clone()).or_insert(found).clone()
 }

@@ -1,37 +1,55 @@
-//! Where the loader looks for a library (ld.so(8)): the folders of the objects in play, those of `ld.so.conf`, and those
+//! Where the loader looks for a library (ld.so(8)): the folders of the objects in play, those that are configured, and those
 //! that it was built with.
 //!
 //! A *folder* is real; the links that lead to it from the place as written are kept beside it. A *place* is what a search
-//! found: the baseline file, and the better copies for newer processors beside or before it. `ld.so.cache` is never
-//! read: what ldconfig would have written there follows from `ld.so.conf` and the tree.
+//! found: the baseline file, and the better copies for newer processors beside or before it. A *system* is a loader with
+//! the folders that it looks into for every program. `ld.so.cache` is never read: what ldconfig would have written there
+//! follows from `ld.so.conf` and the tree.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
 
 use rootfs::{Filesystem, Kind, Resolved, RootPath};
 use schema::Architecture;
 
-use crate::elf::{Abi, Identity, Object};
+use crate::abi::Abi;
+use crate::elf::{Identity, Object};
 use crate::ld_so_conf::{self, Line};
+use crate::loader::{self, Libc, Loader, split_musl_path};
+use crate::memo::{Memo, remember};
 use crate::pattern;
 
-/// Where ldconfig reads its folders from.
-const LD_SO_CONF: &str = "/etc/ld.so.conf";
 /// glibc's limit is its stack; no system nests more than once.
 const MOST_CONF_FILES: usize = 1000;
-/// A loader has four folders built in at most.
-const MOST_BUILT_IN: usize = 16;
+/// Folders of old hardware capabilities lie in one another, each name once.
+const DEEPEST_LEGACY_HWCAPS: usize = 5;
 
 /// A folder that is searched.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Folder {
-    path: RootPath,
+    pub(crate) path: RootPath,
     /// The links on the way to it.
     pub(crate) links: Vec<RootPath>,
-    /// `glibc-hwcaps/x86-64-v3` and the like below it.
-    hwcaps: Vec<RootPath>,
-    /// Whether only `ld.so.conf` names it: then the loader finds it through `ld.so.cache` alone.
+    /// Folders below it that are searched before, such as `glibc-hwcaps/x86-64-v3`.
+    inner: Vec<Inner>,
+    /// Whether every processor's loader looks there.
+    is_for_all: bool,
+    /// Whether only the configuration names it. Then glibc's loader finds it through `ld.so.cache` alone.
     pub(crate) by_configuration: bool,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Inner {
+    path: RootPath,
+    is_for_all: bool,
+}
+
+/// A file that a name led to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Library {
+    pub(crate) file: Resolved,
+    /// The folder of the name that it was found by, which `$ORIGIN` means: not that of the file behind a link.
+    pub(crate) origin: RootPath,
 }
 
 /// Where a library is.
@@ -39,13 +57,13 @@ pub(crate) struct Folder {
 pub(crate) struct Place {
     /// `None` where the library was named by its path.
     pub(crate) folder: Option<Arc<Folder>>,
-    /// The file that every processor can run.
-    pub(crate) file: Resolved,
+    /// What every processor can run.
+    pub(crate) library: Library,
     /// Copies for newer processors, which the loader takes there instead.
-    pub(crate) better: Vec<Resolved>,
+    pub(crate) better: Vec<Library>,
 }
 
-/// A library that lies in a folder of `ld.so.conf` or of the loader.
+/// A library that lies in a folder that a loader looks into for every program.
 pub(crate) struct KnownLibrary {
     /// The file or link in the folder.
     pub(crate) path: RootPath,
@@ -66,32 +84,27 @@ pub(crate) enum Miss {
 /// What a search gives.
 pub(crate) type Found = Result<Arc<Place>, Miss>;
 
-/// The library folders of one tree, and what was found there so far.
+/// The loaders of one tree, and what is known of its objects so far.
 pub(crate) struct Search<'t> {
     tree: &'t dyn Filesystem,
-    configured: Vec<Resolved>,
-    /// `ld.so.conf` and the files that it includes, with the links that lead to them.
-    pub(crate) configuration: Vec<RootPath>,
-    built_in: Mutex<BTreeMap<Abi, Arc<BuiltIn>>>,
-    found: Mutex<HashMap<Question, Found>>,
+    systems: Memo<(Abi, Vec<u8>), Arc<System>>,
+    objects: Memo<RootPath, Option<Arc<Object<'t>>>>,
 }
 
-/// What is looked for in the folders of `ld.so.conf` and of the loader.
-type Question = (Abi, Vec<u8>, Defaults);
+/// A loader, the folders that it looks into for every program, and what was found there so far.
+pub(crate) struct System {
+    pub(crate) loader: Loader,
+    folders: Vec<Arc<Folder>>,
+    /// The files that the folders are configured in, with the links that lead to them.
+    pub(crate) configuration: Vec<RootPath>,
+    found: Memo<(Vec<u8>, Defaults), Found>,
+}
 
 /// Whether an object's needs are looked for in the folders that the loader was built with (`DF_1_NODEFLIB`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Defaults {
     Searched,
     Skipped,
-}
-
-/// What a loader was built with, with the folders of `ld.so.conf` before it.
-#[derive(Debug)]
-struct BuiltIn {
-    folders: Vec<Arc<Folder>>,
-    /// What `$LIB` stands for.
-    lib: Vec<u8>,
 }
 
 enum Candidate {
@@ -103,32 +116,48 @@ enum Candidate {
 
 impl<'t> Search<'t> {
     pub(crate) fn new(tree: &'t dyn Filesystem) -> Self {
-        let mut reader =
-            Configuration { tree, folders: Vec::new(), files: BTreeSet::new(), links: BTreeSet::new() };
-        if let Ok(path) = RootPath::parse(LD_SO_CONF) {
-            reader.read(&path);
-        }
-        Self {
-            tree,
-            configured: reader.folders,
-            configuration: reader.links.into_iter().chain(reader.files).collect(),
-            built_in: Mutex::default(),
-            found: Mutex::default(),
-        }
+        Self { tree, systems: Mutex::default(), objects: Mutex::default() }
     }
 
-    /// Looks for a library in folders of objects first, then in those of `ld.so.conf` and of the loader. A name with a
-    /// slash is a path.
-    pub(crate) fn find(&self, abi: Abi, name: &[u8], first: &[Arc<Folder>], defaults: Defaults) -> Found {
+    /// The object at a real path, where there is a whole one.
+    pub(crate) fn object(&self, path: &RootPath) -> Option<Arc<Object<'t>>> {
+        remember(&self.objects, path, || match &self.tree.get(path)?.kind {
+            Kind::File(file) => Object::parse(&file.content).ok().map(Arc::new),
+            _ => None,
+        })
+    }
+
+    /// The loader of an object.
+    pub(crate) fn system_of(&self, object: &Object<'_>) -> Arc<System> {
+        let (path, libc) = loader::choose(self.tree, object);
+        self.system(object.identity.abi, path, libc)
+    }
+
+    fn system(&self, abi: Abi, path: Vec<u8>, libc: Libc) -> Arc<System> {
+        let key = (abi, path);
+        remember(&self.systems, &key, || {
+            Arc::new(System::new(self.tree, Loader::new(self.tree, abi, &key.1, libc)))
+        })
+    }
+
+    /// Looks for a library in folders of objects first, then in those of the loader. A name with a slash is a path.
+    pub(crate) fn find(
+        &self,
+        system: &System,
+        name: &[u8],
+        first: &[Arc<Folder>],
+        defaults: Defaults,
+    ) -> Found {
+        let loader = &system.loader;
+        if loader.is_itself(name) {
+            return loader_itself(loader);
+        }
         if name.contains(&b'/') {
-            return self.at_path(abi, name);
+            return self.at_path(loader, name);
         }
-        if is_loader(abi, name) {
-            return self.at_path(abi, loader_path(abi).unwrap_or_default().as_bytes());
-        }
-        match self.in_folders(abi, name, first) {
+        match self.in_folders(loader, name, first) {
             Err(Miss::Absent { other_architecture }) => {
-                let found = self.in_known_folders(abi, name, defaults);
+                let found = self.in_known_folders(system, name, defaults);
                 match (found, other_architecture) {
                     (Err(Miss::Absent { other_architecture: None }), other_architecture) => {
                         Err(Miss::Absent { other_architecture })
@@ -140,19 +169,32 @@ impl<'t> Search<'t> {
         }
     }
 
-    /// What lies in the folders of `ld.so.conf` and of the loader for an architecture, in the order of a search: shared
-    /// objects by the names that ldconfig takes (`lib*.so*` and `ld-*.so*`).
+    /// The folders of an RPATH or a RUNPATH of an object that lies in `origin`.
+    pub(crate) fn folders_of_object(
+        &self,
+        loader: &Loader,
+        text: &[u8],
+        origin: &RootPath,
+    ) -> Vec<Arc<Folder>> {
+        let written = loader.search_path(text, origin.as_bytes());
+        let folder = |one: loader::Written| {
+            let resolved = resolve_text(self.tree, &one.folder)?;
+            folder(self.tree, loader, resolved, one.is_for_all, false)
+        };
+        written.into_iter().filter_map(folder).collect()
+    }
+
+    /// What lies in the folders that a loader looks into for every program, in the order of a search: shared objects by the
+    /// names that ldconfig takes.
     pub(crate) fn libraries(&self, architecture: Architecture) -> Vec<KnownLibrary> {
         let abi = Abi::of(architecture);
-        let is_named = |path: &RootPath| {
-            let name = path.name();
-            (name.starts_with(b"lib") || name.starts_with(b"ld-"))
-                && memchr::memmem::find(name, b".so").is_some()
-        };
+        let Some(customs) = abi.customs() else { return Vec::new() };
+        let system = self.system(abi, customs.glibc.as_bytes().to_vec(), Libc::Glibc);
         let mut libraries = Vec::new();
-        for folder in &self.built_in(abi).folders {
-            for (path, _) in self.tree.children(&folder.path).filter(|(path, _)| is_named(path)) {
-                if let Candidate::Fits(file) = self.candidate(abi, &folder.path, path.name()) {
+        for folder in &system.folders {
+            let named = self.tree.children(&folder.path).filter(|(path, _)| is_listed(path.name()));
+            for (path, _) in named {
+                if let Candidate::Fits(file) = self.candidate(&system.loader, &folder.path, path.name()) {
                     let soname = self.object(&file.path).and_then(|object| object.soname.map(<[u8]>::to_vec));
                     let by_configuration = folder.by_configuration;
                     libraries.push(KnownLibrary { path: path.clone(), soname, by_configuration });
@@ -162,224 +204,200 @@ impl<'t> Search<'t> {
         libraries
     }
 
-    fn object(&self, path: &RootPath) -> Option<Object<'t>> {
-        match &self.tree.get(path)?.kind {
-            Kind::File(file) => Object::parse(&file.content).ok(),
-            _ => None,
-        }
+    fn in_known_folders(&self, system: &System, name: &[u8], defaults: Defaults) -> Found {
+        let key = (name.to_vec(), defaults);
+        remember(&system.found, &key, || {
+            let is_searched = |folder: &&Arc<Folder>| {
+                // A musl loader knows no such flag, and takes any name.
+                system.loader.libc == Libc::Musl
+                    || if folder.by_configuration { is_listed(name) } else { defaults == Defaults::Searched }
+            };
+            let folders: Vec<_> = system.folders.iter().filter(is_searched).cloned().collect();
+            self.in_folders(&system.loader, name, &folders)
+        })
     }
 
-    fn in_known_folders(&self, abi: Abi, name: &[u8], defaults: Defaults) -> Found {
-        let key = (abi, name.to_vec(), defaults);
-        if let Some(found) = lock(&self.found).get(&key) {
-            return found.clone();
-        }
-        let folders: Vec<_> = self.built_in(abi).folders.clone();
-        let searched = |folder: &&Arc<Folder>| defaults == Defaults::Searched || folder.by_configuration;
-        let folders: Vec<_> = folders.iter().filter(searched).cloned().collect();
-        let found = self.in_folders(abi, name, &folders);
-        lock(&self.found).insert(key, found.clone());
-        found
-    }
-
-    fn in_folders(&self, abi: Abi, name: &[u8], folders: &[Arc<Folder>]) -> Found {
-        let mut other_architecture = None;
+    fn in_folders(&self, loader: &Loader, name: &[u8], folders: &[Arc<Folder>]) -> Found {
+        let mut miss = Miss::Absent { other_architecture: None };
         let mut better = Vec::new();
         for folder in folders {
-            for subfolder in &folder.hwcaps {
-                if let Candidate::Fits(file) = self.candidate(abi, subfolder, name) {
-                    better.push(file);
-                }
-            }
-            match self.candidate(abi, &folder.path, name) {
-                Candidate::Absent => {}
-                Candidate::OtherArchitecture => {
-                    other_architecture = other_architecture.or(folder.path.join(name).ok());
-                }
-                Candidate::Unusable => {
-                    let candidate = folder.path.join(name).unwrap_or_else(|_| folder.path.clone());
-                    return Err(Miss::Unusable { candidate });
-                }
-                Candidate::Fits(file) => {
-                    return Ok(Arc::new(Place { folder: Some(Arc::clone(folder)), file, better }));
+            let inner = folder.inner.iter().map(|inner| (&inner.path, inner.is_for_all && folder.is_for_all));
+            for (path, is_for_all) in inner.chain([(&folder.path, folder.is_for_all)]) {
+                let candidate = || path.join(name).unwrap_or_else(|_| path.clone());
+                match self.candidate(loader, path, name) {
+                    Candidate::Fits(file) if is_for_all => {
+                        let library = Library { file, origin: path.clone() };
+                        return Ok(Arc::new(Place { folder: Some(Arc::clone(folder)), library, better }));
+                    }
+                    Candidate::Fits(file) => better.push(Library { file, origin: path.clone() }),
+                    Candidate::OtherArchitecture if miss == (Miss::Absent { other_architecture: None }) => {
+                        miss = Miss::Absent { other_architecture: Some(candidate()) };
+                    }
+                    Candidate::Unusable if *path == folder.path && is_for_all => {
+                        let unusable = Miss::Unusable { candidate: candidate() };
+                        if loader.libc == Libc::Musl || !folder.by_configuration {
+                            return Err(unusable);
+                        }
+                        // ldconfig passes over it, and so the loader never hears of it.
+                        miss = unusable;
+                    }
+                    _ => {}
                 }
             }
         }
-        Err(Miss::Absent { other_architecture })
+        Err(miss)
     }
 
-    fn at_path(&self, abi: Abi, path: &[u8]) -> Found {
+    fn at_path(&self, loader: &Loader, path: &[u8]) -> Found {
         let absent = Miss::Absent { other_architecture: None };
-        if !path.starts_with(b"/") {
-            return Err(absent);
-        }
-        let Some(file) = resolve_text(self.tree, path) else { return Err(absent) };
+        let folder = &path[..memchr::memrchr(b'/', path).unwrap_or(0)];
+        // A relative path depends on where a program is started.
+        let found = path.starts_with(b"/").then(|| resolve_text(self.tree, path)).flatten();
+        let (Some(file), Some(folder)) = (found, resolve_text(self.tree, folder)) else { return Err(absent) };
         let candidate = file.path.clone();
-        match self.judge(abi, file) {
-            Candidate::Fits(file) => Ok(Arc::new(Place { folder: None, file, better: Vec::new() })),
+        match self.judge(loader, file) {
+            Candidate::Fits(file) => {
+                let library = Library { file, origin: folder.path };
+                Ok(Arc::new(Place { folder: None, library, better: Vec::new() }))
+            }
             Candidate::OtherArchitecture => Err(Miss::Absent { other_architecture: Some(candidate) }),
             Candidate::Unusable => Err(Miss::Unusable { candidate }),
             Candidate::Absent => Err(absent),
         }
     }
 
-    fn candidate(&self, abi: Abi, folder: &RootPath, name: &[u8]) -> Candidate {
+    fn candidate(&self, loader: &Loader, folder: &RootPath, name: &[u8]) -> Candidate {
         let Ok(path) = folder.join(name) else { return Candidate::Absent };
         if self.tree.get(&path).is_none() {
             return Candidate::Absent;
         }
-        self.tree.resolve(&path).map_or(Candidate::Absent, |file| self.judge(abi, file))
+        self.tree.resolve(&path).map_or(Candidate::Absent, |file| self.judge(loader, file))
     }
 
-    /// The loader passes over objects of another class or machine, and gives up at anything else that does not fit.
-    fn judge(&self, abi: Abi, file: Resolved) -> Candidate {
+    /// glibc's loader passes over objects of another class or machine, and gives up at anything else that does not fit, in
+    /// the order of this function. musl's gives up at the first file that is none for it.
+    fn judge(&self, loader: &Loader, file: Resolved) -> Candidate {
         let Some(Kind::File(content)) = self.tree.get(&file.path).map(|entry| &entry.kind) else {
             return Candidate::Absent;
         };
-        match Identity::read(&content.content) {
-            Ok(identity) if !identity.abi.is_same_machine(abi) => Candidate::OtherArchitecture,
-            Ok(identity) if identity.abi == abi && identity.is_loadable() => Candidate::Fits(file),
-            _ => Candidate::Unusable,
+        let Ok(identity) = Identity::read(&content.content) else { return Candidate::Unusable };
+        let (abi, wanted) = (identity.abi, loader.abi);
+        let passed_over =
+            if loader.libc == Libc::Musl { Candidate::Unusable } else { Candidate::OtherArchitecture };
+        if abi.bits != wanted.bits {
+            passed_over
+        } else if abi.order != wanted.order || !identity.is_of_linux() {
+            Candidate::Unusable
+        } else if !abi.is_same_machine(wanted) {
+            passed_over
+        } else if identity.is_shared() {
+            Candidate::Fits(file)
+        } else {
+            Candidate::Unusable
         }
     }
+}
 
-    /// The folders of an RPATH or a RUNPATH: separated by colons, with `$ORIGIN` for the folder of the object, `$LIB` and
-    /// `$PLATFORM`. Relative folders depend on where a program is started, and are passed over.
-    pub(crate) fn folders_of_object(&self, abi: Abi, folders: &[u8], object: &RootPath) -> Vec<Arc<Folder>> {
-        let origin = object.parent().unwrap_or_else(RootPath::root);
-        folders
-            .split(|&byte| byte == b':')
-            .filter_map(|text| self.substitute(abi, text, &origin))
-            .filter(|text| text.starts_with(b"/"))
-            .filter_map(|text| self.folder(resolve_text(self.tree, &text)?, false))
-            .collect()
-    }
-
-    /// Puts in what the loader puts in for its tokens; `None` where it has nothing to put in.
-    fn substitute(&self, abi: Abi, mut text: &[u8], origin: &RootPath) -> Option<Vec<u8>> {
-        let mut out = Vec::new();
-        while let Some(at) = memchr::memchr(b'$', text) {
-            out.extend_from_slice(&text[..at]);
-            let rest = &text[at + 1..];
-            let (token, after) = split_token(rest);
-            match token {
-                b"ORIGIN" => out.extend_from_slice(origin.as_bytes()),
-                b"LIB" => out.extend_from_slice(&self.built_in(abi).lib),
-                b"PLATFORM" => out.extend_from_slice(platform(abi)?),
-                _ => {
-                    out.push(b'$');
-                    text = rest;
-                    continue;
-                }
-            }
-            text = after;
-        }
-        out.extend_from_slice(text);
-        Some(out)
-    }
-
-    fn folder(&self, resolved: Resolved, by_configuration: bool) -> Option<Arc<Folder>> {
-        let Resolved { path, links } = resolved;
-        if !self.tree.get(&path)?.is_directory() {
-            return None;
-        }
-        let subfolders = path.join("glibc-hwcaps").ok()?;
-        let hwcaps = self
-            .tree
-            .children(&subfolders)
-            .filter(|(_, entry)| entry.is_directory())
-            .map(|(path, _)| path.clone())
-            .collect();
-        Some(Arc::new(Folder { path, links, hwcaps, by_configuration }))
-    }
-
-    fn built_in(&self, abi: Abi) -> Arc<BuiltIn> {
-        if let Some(known) = lock(&self.built_in).get(&abi) {
-            return Arc::clone(known);
-        }
-        let names = self.built_in_names(abi);
-        let real: Vec<Resolved> = names.iter().filter_map(|name| resolve_text(self.tree, name)).collect();
+impl System {
+    fn new(tree: &dyn Filesystem, loader: Loader) -> Self {
+        let real: Vec<Resolved> = loader.folders.iter().filter_map(|name| resolve_text(tree, name)).collect();
+        let (configured, configuration) = configured(tree, &loader);
+        // musl's file stands in place of what is built in, even an empty one.
+        let is_replaced = loader.libc == Libc::Musl && !configuration.is_empty();
+        let built_in = if is_replaced { &[] } else { real.as_slice() };
         let mut folders: Vec<Arc<Folder>> = Vec::new();
-        for (resolved, configured) in
-            self.configured.iter().map(|one| (one, true)).chain(real.iter().map(|one| (one, false)))
+        for (resolved, is_configured) in
+            configured.iter().map(|one| (one, true)).chain(built_in.iter().map(|one| (one, false)))
         {
-            let only_configured = configured && !real.iter().any(|built_in| built_in.path == resolved.path);
+            let by_configuration =
+                is_configured && !real.iter().any(|built_in| built_in.path == resolved.path);
             if !folders.iter().any(|known| known.path == resolved.path) {
-                folders.extend(self.folder(resolved.clone(), only_configured));
+                folders.extend(folder(tree, &loader, resolved.clone(), true, by_configuration));
             }
         }
-        let lib =
-            names.first().and_then(|name| name.strip_prefix(b"/")?.strip_suffix(b"/")).unwrap_or_default();
-        let known = Arc::new(BuiltIn { folders, lib: lib.to_vec() });
-        lock(&self.built_in).insert(abi, Arc::clone(&known));
-        known
+        Self { loader, folders, configuration, found: Mutex::default() }
     }
+}
 
-    /// What the tree's own loader says, or Debian's folders where there is no loader to ask.
-    fn built_in_names(&self, abi: Abi) -> Vec<Vec<u8>> {
-        let read = || {
-            let path = self.tree.resolve(&RootPath::parse(loader_path(abi)?).ok()?).ok()?.path;
-            match &self.tree.get(&path)?.kind {
-                Kind::File(file) => folders_in_loader(&file.content),
-                _ => None,
+fn loader_itself(loader: &Loader) -> Found {
+    let Some(file) = &loader.file else { return Err(Miss::Absent { other_architecture: None }) };
+    let origin = file.path.parent().unwrap_or_else(RootPath::root);
+    let library = Library { file: file.clone(), origin };
+    Ok(Arc::new(Place { folder: None, library, better: Vec::new() }))
+}
+
+/// The folders that are configured for a loader, and the files that say so with the links that lead to them.
+fn configured(tree: &dyn Filesystem, loader: &Loader) -> (Vec<Resolved>, Vec<RootPath>) {
+    let mut reader =
+        Configuration { tree, folders: Vec::new(), files: BTreeSet::new(), links: BTreeSet::new() };
+    match loader.libc {
+        Libc::Glibc => {
+            if let Ok(path) = RootPath::parse(&loader.configuration) {
+                reader.read(&path);
             }
-        };
-        read().unwrap_or_else(|| {
-            let triplet = abi.architecture().map(Architecture::triplet);
-            let multiarch =
-                triplet.map(|triplet| [format!("/lib/{triplet}/"), format!("/usr/lib/{triplet}/")]);
-            let plain = ["/lib/", "/usr/lib/"].map(str::to_owned);
-            multiarch.into_iter().flatten().chain(plain).map(String::into_bytes).collect()
-        })
+        }
+        Libc::Musl => {
+            if let Some(file) = resolve_text(tree, &loader.configuration)
+                && let Some(Kind::File(content)) = tree.get(&file.path).map(|entry| &entry.kind)
+            {
+                let folders = split_musl_path(&content.content).filter(|folder| folder.starts_with(b"/"));
+                reader.folders.extend(folders.filter_map(|folder| resolve_text(tree, folder)));
+                reader.files.insert(file.path);
+                reader.links.extend(file.links);
+            }
+        }
+    }
+    (reader.folders, reader.links.into_iter().chain(reader.files).collect())
+}
+
+fn folder(
+    tree: &dyn Filesystem,
+    loader: &Loader,
+    resolved: Resolved,
+    is_for_all: bool,
+    by_configuration: bool,
+) -> Option<Arc<Folder>> {
+    let Resolved { path, links } = resolved;
+    if !tree.get(&path)?.is_directory() {
+        return None;
+    }
+    let is_folder = |path: &RootPath| tree.get(path).is_some_and(rootfs::Entry::is_directory);
+    let hwcaps = path.join(b"glibc-hwcaps").ok().filter(|path| is_folder(path));
+    let mut inner: Vec<Inner> = hwcaps
+        .iter()
+        .flat_map(|hwcaps| loader.hwcaps.iter().filter_map(|name| hwcaps.join(name).ok()))
+        .filter(|path| is_folder(path))
+        .map(|path| Inner { path, is_for_all: false })
+        .collect();
+    add_legacy(&is_folder, &path, loader.legacy_hwcaps, true, DEEPEST_LEGACY_HWCAPS, &mut inner);
+    Some(Arc::new(Folder { path, links, inner, is_for_all, by_configuration }))
+}
+
+/// Adds the folders named after what processors can do: the deepest first, each with the names that come later in one with
+/// a name that comes earlier.
+fn add_legacy(
+    is_folder: &impl Fn(&RootPath) -> bool,
+    folder: &RootPath,
+    names: &[(&str, bool)],
+    is_for_all: bool,
+    depth: usize,
+    inner: &mut Vec<Inner>,
+) {
+    for (index, (name, has_every_processor)) in names.iter().enumerate() {
+        if let Ok(path) = folder.join(name.as_bytes())
+            && depth > 0
+            && is_folder(&path)
+        {
+            let is_for_all = is_for_all && *has_every_processor;
+            add_legacy(is_folder, &path, &names[index + 1..], is_for_all, depth - 1, inner);
+            inner.push(Inner { path, is_for_all });
+        }
     }
 }
 
-/// A loader of glibc holds its folders as texts that start and end with a slash, one behind the other.
-fn folders_in_loader(bytes: &[u8]) -> Option<Vec<Vec<u8>>> {
-    let mut ends_before = memchr::memmem::find_iter(bytes, b"\0/lib");
-    ends_before.find_map(|end| {
-        let texts: Vec<Vec<u8>> = bytes
-            .get(end + 1..)?
-            .split(|&byte| byte == 0)
-            .take(MOST_BUILT_IN)
-            .take_while(|text| text.len() > 1 && text.starts_with(b"/") && text.ends_with(b"/"))
-            .map(<[u8]>::to_vec)
-            .collect();
-        (texts.len() > 1).then_some(texts)
-    })
-}
-
-/// The name of a token and the text behind it: `ORIGIN` of `ORIGIN/lib` and of `{ORIGIN}/lib`.
-fn split_token(text: &[u8]) -> (&[u8], &[u8]) {
-    if let Some(inside) = text.strip_prefix(b"{")
-        && let Some(end) = memchr::memchr(b'}', inside)
-    {
-        return (&inside[..end], &inside[end + 1..]);
-    }
-    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
-    let end = text.iter().position(|byte| !is_name(byte)).unwrap_or(text.len());
-    text.split_at(end)
-}
-
-/// Where the ABI puts the loader (System V ABI, processor supplements).
-fn loader_path(abi: Abi) -> Option<&'static str> {
-    Some(match abi.architecture()? {
-        Architecture::Amd64 => "/lib64/ld-linux-x86-64.so.2",
-        Architecture::Arm64 => "/lib/ld-linux-aarch64.so.1",
-    })
-}
-
-/// Whether a needed library is the loader itself, which is there before any search.
-fn is_loader(abi: Abi, name: &[u8]) -> bool {
-    loader_path(abi).and_then(|path| path.rsplit('/').next()).is_some_and(|loader| loader.as_bytes() == name)
-}
-
-/// What the kernel calls the processor (`AT_PLATFORM`, getauxval(3)).
-fn platform(abi: Abi) -> Option<&'static [u8]> {
-    Some(match abi.architecture()? {
-        Architecture::Amd64 => b"x86_64",
-        Architecture::Arm64 => b"aarch64",
-    })
+/// Whether ldconfig takes a file of this name for a library (ldconfig(8)).
+fn is_listed(name: &[u8]) -> bool {
+    (name.starts_with(b"lib") || name.starts_with(b"ld-")) && memchr::memmem::find(name, b".so").is_some()
 }
 
 /// Follows a path as a file writes it, from the root on.
@@ -408,11 +426,6 @@ pub(crate) fn resolve_from(tree: &dyn Filesystem, folder: &RootPath, text: &[u8]
         }
     }
     Some(at)
-}
-
-/// A panic elsewhere leaves a memo whole: every entry is put in at once.
-fn lock<T>(memo: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    memo.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Reads `ld.so.conf` with its includes.

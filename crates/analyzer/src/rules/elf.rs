@@ -1,16 +1,19 @@
-//! An ELF program needs its loader, an ELF object its needed libraries, and those theirs (ld.so(8)).
+//! An ELF program needs its loader, an ELF object its needed libraries, and those theirs (ld.so(8)); and what an object
+//! says that it opens itself.
 //!
 //! Libraries are followed here to the end, for one object that is opened at a time: whose RPATHs count, and which
 //! library is loaded already, depends on what was opened before.
 
 use std::sync::Arc;
 
+use rootfs::Resolved;
+
 use super::Rule;
 use crate::closure::Reason;
-use crate::elf::Object;
+use crate::elf::{Link, Object, Priority};
 use crate::engine::{Answer, Role, Strength, Visit, escaped};
 use crate::finding::FindingKind;
-use crate::load::{Load, Needed};
+use crate::load::{Load, Needed, Way};
 use crate::scope::Scope;
 use crate::search::{Miss, Place};
 
@@ -42,17 +45,41 @@ impl Elf {
             Role::Own => scope.program(visit.path),
             Role::OpenedBy(program) => Arc::new(Load::opened_by(scope, program, visit.path)),
         };
+        if let Some(list) = &load.preloads {
+            let list = Resolved { path: list.clone(), links: Vec::new() };
+            answer.resolved(
+                list,
+                Role::Own,
+                self.reason(visit, "list of preloaded libraries"),
+                Strength::Hard,
+            );
+        }
         for need in &load.needs {
-            self.answer(scope, need, answer);
+            self.answer(&load, need, answer);
+        }
+        for missing in &load.missing_versions {
+            let (name, version) = (escaped(&missing.name), escaped(&missing.version));
+            let library = missing.library.clone();
+            answer.find(Some(missing.by.clone()), FindingKind::VersionNotFound { name, version, library });
+        }
+        for path in &load.unreadable_notes {
+            answer.find(Some(path.clone()), FindingKind::UnreadableNote);
         }
     }
 
-    fn answer(&self, scope: &Scope<'_>, need: &Needed, answer: &mut Answer<'_>) {
+    fn answer(&self, load: &Load<'_>, need: &Needed, answer: &mut Answer<'_>) {
         let name = escaped(&need.name);
-        let because = format!("NEEDED {name}").into();
+        let strength = strength(&need.way);
+        let because = because(&need.way, &name).into();
         let reason = Reason { from: Some(need.by.clone()), rule: self.name(), because };
         match &need.found {
-            Ok(place) => answer_place(scope, place, &reason, answer),
+            Ok(place) => {
+                let role = if need.way == Way::Auditing { Role::Own } else { Role::Needed };
+                answer_place(load, place, &role, strength, &reason, answer);
+            }
+            Err(_) if strength == Strength::Soft => {
+                answer.find(reason.from, FindingKind::OptionalLibraryNotFound { name });
+            }
             Err(Miss::Absent { other_architecture }) => {
                 let other_architecture = other_architecture.clone();
                 answer.find(reason.from, FindingKind::LibraryNotFound { name, other_architecture });
@@ -65,19 +92,59 @@ impl Elf {
     }
 }
 
-fn answer_place(scope: &Scope<'_>, place: &Place, reason: &Reason, answer: &mut Answer<'_>) {
-    if let Some(folder) = &place.folder {
-        answer.on_the_way(&folder.links, reason, Strength::Hard);
-        if folder.by_configuration {
-            // An image has such a library found by the cache that is made of these.
-            answer.on_the_way(&scope.search.configuration, reason, Strength::Soft);
-        }
-    }
-    answer.resolved(place.file.clone(), Role::Needed, reason.clone(), Strength::Hard);
-    for copy in &place.better {
-        answer.resolved(copy.clone(), Role::Needed, reason.clone(), Strength::Soft);
+/// The loader goes on without a library that only stands in for another, and says so where one to preload or to watch it is
+/// not there. What an object opens itself is as important as it says.
+fn strength(way: &Way) -> Strength {
+    match way {
+        Way::Linked(Link::Auxiliary)
+        | Way::Opened { priority: Priority::Recommended | Priority::Suggested, .. } => Strength::Soft,
+        Way::Linked(Link::Needed | Link::Filter)
+        | Way::Preloaded
+        | Way::Auditing
+        | Way::Opened { priority: Priority::Required, .. } => Strength::Hard,
     }
 }
 
+fn because(way: &Way, name: &str) -> String {
+    match way {
+        Way::Linked(Link::Needed) => format!("NEEDED {name}"),
+        Way::Linked(Link::Filter) => format!("FILTER {name}"),
+        Way::Linked(Link::Auxiliary) => format!("AUXILIARY {name}"),
+        Way::Preloaded => format!("preloaded {name}"),
+        Way::Auditing => format!("AUDIT {name}"),
+        Way::Opened { feature: Some(feature), priority } => {
+            format!("dlopen {name} for {feature}, {}", priority.name())
+        }
+        Way::Opened { feature: None, priority } => format!("dlopen {name}, {}", priority.name()),
+    }
+}
+
+fn answer_place(
+    load: &Load<'_>,
+    place: &Place,
+    role: &Role,
+    strength: Strength,
+    reason: &Reason,
+    answer: &mut Answer<'_>,
+) {
+    if let Some(folder) = &place.folder {
+        answer.on_the_way(&folder.links, reason, strength);
+        if folder.by_configuration
+            && let Some(system) = &load.system
+        {
+            // An image has such a library found by the cache that is made of these.
+            answer.on_the_way(&system.configuration, reason, Strength::Soft);
+        }
+    }
+    answer.resolved(place.library.file.clone(), role.clone(), reason.clone(), strength);
+    for copy in &place.better {
+        answer.resolved(copy.file.clone(), role.clone(), reason.clone(), Strength::Soft);
+    }
+}
+
+#[cfg(test)]
+mod at_run_time;
+#[cfg(test)]
+mod foreign;
 #[cfg(test)]
 mod tests;

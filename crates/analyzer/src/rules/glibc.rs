@@ -4,6 +4,7 @@
 use super::Rule;
 use crate::engine::{Answer, Role, Strength, Visit};
 use crate::finding::FindingKind;
+use crate::loader::release;
 use crate::scope::Scope;
 use crate::search::Defaults;
 
@@ -63,7 +64,7 @@ impl Glibc {
                 answer,
             );
         }
-        if version(bytes).is_some_and(|version| version < NAME_SERVICE_INSIDE) {
+        if release(bytes).is_some_and(|version| version < NAME_SERVICE_INSIDE) {
             for name in ["libnss_files.so.2", "libnss_dns.so.2", "libresolv.so.2"] {
                 self.library(scope, visit, name, "name service", Strength::Hard, answer);
             }
@@ -81,12 +82,13 @@ impl Glibc {
     ) {
         let Some(object) = visit.whole_object() else { return };
         let reason = self.reason(visit, format!("{because} ({name})"));
-        match scope.search.find(object.identity.abi, name.as_bytes(), &[], Defaults::Searched) {
+        let system = scope.search.system_of(object);
+        match scope.search.find(&system, name.as_bytes(), &[], Defaults::Searched) {
             Ok(place) => {
                 if let Some(folder) = &place.folder {
                     answer.on_the_way(&folder.links, &reason, strength);
                 }
-                answer.resolved(place.file.clone(), Role::Own, reason, strength);
+                answer.resolved(place.library.file.clone(), Role::Own, reason, strength);
             }
             Err(_) => {
                 let kind = FindingKind::LibraryNotFound { name: name.to_owned(), other_architecture: None };
@@ -103,20 +105,8 @@ impl Glibc {
     }
 }
 
-/// The version in `GNU C Library (...) stable release version 2.31.`
-fn version(bytes: &[u8]) -> Option<(u32, u32)> {
-    const BEFORE: &[u8] = b" release version ";
-    let start = memchr::memmem::find(bytes, BEFORE)? + BEFORE.len();
-    let text = &bytes[start..bytes.len().min(start + 16)];
-    let mut numbers = text
-        .split(|byte| !byte.is_ascii_digit())
-        .map(|number| std::str::from_utf8(number).ok()?.parse().ok());
-    Some((numbers.next()??, numbers.next()??))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::fixture::{RBCONFIG, closure_of, tree};
     use testkit::elf::Elf;
 
@@ -129,20 +119,6 @@ mod tests {
 
     fn library(name: &str) -> Vec<u8> {
         Elf::library(name).build()
-    }
-
-    #[test]
-    fn versions() {
-        for (text, wanted) in [
-            ("stable release version 2.41.\n", Some((2, 41))),
-            ("stable release version 2.31", Some((2, 31))),
-            ("stable release version 2", None),
-            ("stable release version x.1", None),
-            ("stable release version 99999999999.1", None),
-            ("version 2.41", None),
-        ] {
-            assert_eq!(version(text.as_bytes()), wanted, "{text}");
-        }
     }
 
     #[test]

@@ -1,10 +1,9 @@
 //! Line editors read descriptions of terminals (terminfo(5)), and Ruby's reline opens a curses library by its
 //! unversioned name, where there is one.
 
-use rootfs::{Kind, RootPath};
+use rootfs::RootPath;
 
 use super::Rule;
-use crate::elf::Identity;
 use crate::engine::{Answer, Role, Strength, Visit};
 use crate::scope::Scope;
 use crate::search::Defaults;
@@ -39,12 +38,12 @@ impl Rule for Terminal {
 
 impl Terminal {
     fn curses(&self, scope: &Scope<'_>, visit: &Visit<'_>, program: &RootPath, answer: &mut Answer<'_>) {
-        let Some(Kind::File(file)) = scope.tree.get(program).map(|entry| &entry.kind) else { return };
-        let Ok(Identity { abi, .. }) = Identity::read(&file.content) else { return };
-        let find = |name: &&[u8]| scope.search.find(abi, name, &[], Defaults::Searched).ok();
+        let Some(program) = scope.search.object(program) else { return };
+        let system = scope.search.system_of(&program);
+        let find = |name: &&[u8]| scope.search.find(&system, name, &[], Defaults::Searched).ok();
         if let Some(place) = CURSES.iter().find_map(find) {
             let reason = self.reason(visit, "curses library");
-            answer.resolved(place.file.clone(), visit.role.clone(), reason, Strength::Soft);
+            answer.resolved(place.library.file.clone(), visit.role.clone(), reason, Strength::Soft);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Each test builds a tree of small ELF objects and says what the loader of that tree would find.
 
 use rootfs::Tree;
-use testkit::elf::{AARCH64, Class, Elf, I386, NODEFLIB};
+use testkit::elf::{AARCH64, Class, Elf, I386, NODEFLIB, Order};
 
 use crate::fixture::{closure_of, path, tree};
 use crate::{Closure, Drop, Request, Root, analyze};
@@ -12,23 +12,23 @@ fn program() -> Vec<u8> {
     Elf::program().needs("liba.so.1").build()
 }
 
-fn library(name: &str) -> Vec<u8> {
+pub(super) fn library(name: &str) -> Vec<u8> {
     Elf::library(name).build()
 }
 
 /// What the rule says of a tree whose root is `/bin/p`, but for the reason of the program itself and for folders.
-fn needs(tree: &Tree) -> Vec<String> {
+pub(super) fn needs(tree: &Tree) -> Vec<String> {
     let is_other = |line: &String| !line.ends_with("root: wanted") && !line.contains(": folder of ");
     closure_of(tree, &["/bin/p"]).into_iter().filter(is_other).collect()
 }
 
 /// A tree with a program at `/bin/p`, its loader, and these.
-fn with_program(program: Vec<u8>, rest: &[(&str, Vec<u8>)]) -> Tree {
+pub(super) fn with_program(program: Vec<u8>, rest: &[(&str, Vec<u8>)]) -> Tree {
     let loader = ("/lib64/ld-linux-x86-64.so.2", Elf::dynamic().build());
     tree(&[&[("/bin/p", program), loader], rest].concat())
 }
 
-const LOADER: &str = "/lib64/ld-linux-x86-64.so.2: interpreter of /bin/p";
+pub(super) const LOADER: &str = "/lib64/ld-linux-x86-64.so.2: interpreter of /bin/p";
 
 #[test]
 fn a_program_brings_its_loader_and_its_libraries_with_their_links() {
@@ -222,6 +222,14 @@ fn the_loader_of_the_tree_says_which_folders_are_built_in() {
     assert_eq!(at("/usr/lib"), "! /bin/p: cannot find the library liba.so.1");
 }
 
+/// A tree with a program at `/bin/p`, a loader with these texts in it, and these.
+fn with_loader(texts: &str, rest: &[(&str, Vec<u8>)]) -> Tree {
+    let loader = ("/lib64/ld-linux-x86-64.so.2", Elf::dynamic().payload(texts).build());
+    tree(&[&[("/bin/p", program()), loader], rest].concat())
+}
+
+const HWCAPS: &str = "\0x86-64-v4:x86-64-v3:x86-64-v2\0 release version 2.41.";
+
 #[test]
 fn copies_for_newer_processors_come_beside_the_baseline() {
     let copy = |needed: &str| Elf::library("liba.so.1").needs(needed).build();
@@ -233,7 +241,7 @@ fn copies_for_newer_processors_come_beside_the_baseline() {
     ];
     let with_baseline = [&libraries[..], &[("/lib/liba.so.1", library("liba.so.1"))]].concat();
     assert_eq!(
-        needs(&with_program(program(), &with_baseline)),
+        needs(&with_loader(HWCAPS, &with_baseline)),
         [
             "/lib/glibc-hwcaps/x86-64-v3/liba.so.1: NEEDED liba.so.1 of /bin/p",
             "/lib/liba.so.1: NEEDED liba.so.1 of /bin/p",
@@ -242,9 +250,133 @@ fn copies_for_newer_processors_come_beside_the_baseline() {
         ]
     );
     assert_eq!(
-        needs(&with_program(program(), &libraries)),
+        needs(&with_loader(HWCAPS, &libraries)),
         [LOADER, "! /bin/p: cannot find the library liba.so.1"],
         "a copy that only newer processors can run is not enough"
+    );
+}
+
+#[test]
+fn which_copies_a_loader_knows() {
+    let folders =
+        ["glibc-hwcaps/x86-64-v3", "glibc-hwcaps/x86-64-v9", "glibc-hwcaps/power9", "haswell", "other"];
+    let found = |texts: &str| {
+        let paths: Vec<_> = folders.iter().map(|folder| format!("/lib/{folder}/liba.so.1")).collect();
+        let copies = paths.iter().map(|path| (path.as_str(), library("liba.so.1")));
+        let files: Vec<_> = copies.chain([("/lib/liba.so.1", library("liba.so.1"))]).collect();
+        let lines = needs(&with_loader(texts, &files));
+        let name = |line: String| Some(line.strip_prefix("/lib/")?.split_once("/liba.so.1: ")?.0.to_owned());
+        lines.into_iter().filter_map(name).collect::<Vec<_>>()
+    };
+    assert_eq!(found(HWCAPS), ["glibc-hwcaps/x86-64-v3"]);
+    assert_eq!(found("\0x86-64-v9:x86-64-v2\0 release version 2.50."), ["glibc-hwcaps/x86-64-v9"]);
+    assert_eq!(
+        found("\0x86-64-v3:x86-64-v2\0 release version 2.36."),
+        ["glibc-hwcaps/x86-64-v3", "haswell"],
+        "a loader that also searches the older folders"
+    );
+    assert_eq!(found(""), ["haswell"], "a loader before 2.33");
+}
+
+#[test]
+fn an_older_folder_that_serves_every_processor_holds_the_baseline() {
+    let files = ["tls/haswell", "tls/x86_64", "x86_64", "."].map(|folder| format!("/lib/{folder}/liba.so.1"));
+    let files: Vec<_> = files.iter().map(|path| (path.as_str(), library("liba.so.1"))).collect();
+    assert_eq!(
+        needs(&with_loader("", &files)),
+        [
+            "/lib/tls/haswell/liba.so.1: NEEDED liba.so.1 of /bin/p",
+            "/lib/tls/x86_64/liba.so.1: NEEDED liba.so.1 of /bin/p",
+            LOADER,
+        ]
+    );
+}
+
+#[test]
+fn a_platform_has_copies_too() {
+    let program = Elf::program().runpath("/opt/$PLATFORM").needs("liba.so.1").build();
+    let at = |platform: &str| (format!("/opt/{platform}/liba.so.1"), library("liba.so.1"));
+    let found = |platforms: &[&str]| {
+        let files: Vec<_> = platforms.iter().map(|platform| at(platform)).collect();
+        let files: Vec<_> = files.iter().map(|(path, bytes)| (path.as_str(), bytes.clone())).collect();
+        needs(&with_program(program.clone(), &files))
+    };
+    assert_eq!(
+        found(&["haswell", "x86_64", "i686"]),
+        [
+            LOADER,
+            "/opt/haswell/liba.so.1: NEEDED liba.so.1 of /bin/p",
+            "/opt/x86_64/liba.so.1: NEEDED liba.so.1 of /bin/p",
+        ]
+    );
+    assert_eq!(found(&["haswell"]), [LOADER, "! /bin/p: cannot find the library liba.so.1"]);
+}
+
+#[test]
+fn the_origin_of_a_library_is_the_folder_of_the_name_it_is_found_by() {
+    let tree = with_program(
+        program(),
+        &[
+            ("/lib/liba.so.1", b"-> /opt/a/liba.so.1.2".to_vec()),
+            (
+                "/opt/a/liba.so.1.2",
+                Elf::library("liba.so.1").runpath("$ORIGIN/sub").needs("libb.so.1").build(),
+            ),
+            ("/opt/a/sub/libb.so.1", library("libb.so.1")),
+            ("/lib/sub/libb.so.1", library("libb.so.1")),
+        ],
+    );
+    let found = needs(&tree);
+    assert!(
+        found.contains(&"/lib/sub/libb.so.1: NEEDED libb.so.1 of /opt/a/liba.so.1.2".to_owned()),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn a_needed_name_may_have_tokens() {
+    let program = Elf::program().needs("$ORIGIN/../opt/liba.so.1").needs("liba.so.1").build();
+    let files = [("/opt/liba.so.1", library("liba.so.1")), ("/lib/liba.so.1", library("liba.so.1"))];
+    assert_eq!(
+        needs(&with_program(program, &files)),
+        [
+            "/bin: NEEDED $ORIGIN/../opt/liba.so.1 of /bin/p",
+            "/bin: NEEDED liba.so.1 of /bin/p",
+            LOADER,
+            "/opt/liba.so.1: NEEDED $ORIGIN/../opt/liba.so.1 of /bin/p",
+            "/opt/liba.so.1: NEEDED liba.so.1 of /bin/p",
+        ]
+    );
+}
+
+#[test]
+fn an_object_serves_needs_of_its_own_soname() {
+    let circle = Elf::library("libp.so.1").runpath("/opt").needs("libq.so.1").build();
+    let back = Elf::library("libq.so.1").needs("libp.so.1").build();
+    assert_eq!(
+        needs(&tree(&[("/bin/p", circle), ("/opt/libq.so.1", back)])),
+        ["/bin/p: NEEDED libp.so.1 of /opt/libq.so.1", "/opt/libq.so.1: NEEDED libq.so.1 of /bin/p"]
+    );
+}
+
+#[test]
+fn what_ldconfig_passes_over_is_not_found_by_configuration() {
+    let conf = ("/etc/ld.so.conf", b"/opt\n".to_vec());
+    let found = |name: &str, files: &[(&str, Vec<u8>)]| {
+        let program = Elf::program().needs(name).build();
+        let lines = needs(&with_program(program, &[std::slice::from_ref(&conf), files].concat()));
+        lines.into_iter().filter(|line| !line.starts_with("/etc") && line != LOADER).collect::<Vec<_>>()
+    };
+    let text = || ("/opt/liba.so.1", b"INPUT(liba)".to_vec());
+    let good = ("/lib/liba.so.1", library("liba.so.1"));
+    assert_eq!(found("liba.so.1", &[text(), good]), ["/lib/liba.so.1: NEEDED liba.so.1 of /bin/p"]);
+    assert_eq!(
+        found("liba.so.1", &[text()]),
+        ["! /bin/p: cannot load the library liba.so.1: /opt/liba.so.1 comes first and is no shared object"]
+    );
+    assert_eq!(
+        found("plugin.so", &[("/opt/plugin.so", library("plugin.so"))]),
+        ["! /bin/p: cannot find the library plugin.so"]
     );
 }
 
@@ -263,7 +395,16 @@ fn candidates_that_do_not_fit() {
             "! /bin/p: cannot find the library liba.so.1 (/lib/liba.so.1 is for another architecture)";
         assert_eq!(needs(&alone), [LOADER, finding]);
     }
-    for bad in [freebsd, b"INPUT(liba.so.1)".to_vec(), Vec::new(), library("liba.so.1")[..40].to_vec()] {
+    let program_file = Elf::static_program().build();
+    let other_order = Elf::library("liba.so.1").machine(AARCH64).order(Order::Big).build();
+    for bad in [
+        freebsd,
+        program_file,
+        other_order,
+        b"INPUT(liba.so.1)".to_vec(),
+        Vec::new(),
+        library("liba.so.1")[..40].to_vec(),
+    ] {
         let finding =
             "! /bin/p: cannot load the library liba.so.1: /lib/liba.so.1 comes first and is no shared object";
         assert_eq!(needs(&with_program(program(), &[("/lib/liba.so.1", bad), good()])), [LOADER, finding]);
