@@ -1,13 +1,9 @@
 //! The real image under a real engine: Ruby 3.3 on trixie, loaded into Docker, run there, and checked there. It needs a
 //! Docker daemon, and a cache with the real packages, as `cargo xtask build-all` leaves it; the network is not used.
 
-use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Command;
 
-use fs_err as fs;
-use tempfile::TempDir;
-
-use crate::program::{workspace, xtask};
+use crate::real::{self, outcome};
 use crate::skip;
 
 /// Under a name of its own: a person may have another image called `ruby`.
@@ -20,13 +16,10 @@ fn the_image_runs_and_passes_its_checks_in_docker() {
     if let Err(why) = docker(&["ps", "--quiet"]) {
         return skip(WHAT, &format!("no Docker daemon answers: {why}"));
     }
-    let project = copy_of_project();
-    let run = |arguments: &[&str]| {
-        let command = Command::new(xtask()).args(arguments).current_dir(project.path()).output();
-        outcome(command.expect("the program starts"))
-    };
-    if let Err(why) = run(&["build", IMAGE, "--no-check", "--offline", "--locked"]) {
-        return skip(WHAT, &format!("it was not built on this machine: run `cargo xtask build-all`\n{why}"));
+    let project = real::project(NAME);
+    let run = |arguments: &[&str]| real::run(project.path(), arguments);
+    if let Err(why) = real::build(project.path(), IMAGE) {
+        return skip(WHAT, &why);
     }
     let archive = project.path().join("ruby.tar").display().to_string();
     run(&["export", IMAGE, "--format", "docker-archive", "--output", &archive]).expect("it is exported");
@@ -50,40 +43,7 @@ fn the_image_runs_and_passes_its_checks_in_docker() {
     docker(&[&["image", "rm", "--force"], tags.as_slice()].concat()).expect("the image goes");
 }
 
-/// What the real project is made of, in a folder where nothing disturbs it.
-fn copy_of_project() -> TempDir {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    for file in ["matrix.toml", "matrix.lock"] {
-        fs::copy(workspace().join(file), folder.path().join(file)).expect("a copy");
-    }
-    copy(&workspace().join("images"), &folder.path().join("images"));
-    let image = folder.path().join("images/ruby/image.toml");
-    let text = fs::read_to_string(&image).expect("its description");
-    let renamed = text.replacen("name = \"ruby\"", &format!("name = \"{NAME}\""), 1);
-    fs::write(&image, renamed).expect("its description under another name");
-    folder
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).expect("a folder");
-    for entry in fs::read_dir(from).expect("a folder of the project") {
-        let entry = entry.expect("an entry");
-        let to = to.join(entry.file_name());
-        if entry.file_type().expect("its type").is_dir() {
-            copy(&entry.path(), &to);
-        } else {
-            fs::copy(entry.path(), to).expect("a copy");
-        }
-    }
-}
-
 fn docker(arguments: &[&str]) -> Result<String, String> {
     let output = Command::new("docker").args(arguments).output().map_err(|error| error.to_string())?;
     outcome(output)
-}
-
-/// Standard output, or what was said when it failed.
-fn outcome(output: Output) -> Result<String, String> {
-    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-    if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
 }

@@ -1,0 +1,138 @@
+//! The libraries of an ELF object by the analysis against those that the image's own loader lists: for every program and
+//! every native extension of every real image, in the sandbox. It needs a cache with the real packages; the network is not
+//! used.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use analyzer::{Closure, Drop, FindingKind, Request, Root, analyze};
+use oci::Layout;
+use rootfs::{Kind, RootPath, Tree};
+
+use crate::real;
+use crate::skip;
+
+const NAME: &str = "loader-under-test";
+const WHAT: &str = "libraries against the loader";
+
+#[cfg(target_arch = "x86_64")]
+const LOADER: &str = "/lib64/ld-linux-x86-64.so.2";
+#[cfg(target_arch = "aarch64")]
+const LOADER: &str = "/lib/ld-linux-aarch64.so.1";
+
+/// Asks the loader for each of the objects.
+const SCRIPT: &str = "loader, *paths = ARGV
+paths.each do |path|
+  puts path, IO.popen([loader, '--list', path], err: [:child, :out], &:read)
+end";
+
+#[test]
+fn the_analysis_finds_what_the_loader_lists() {
+    let project = real::project(NAME);
+    let images = real::run(project.path(), &["list", "--json"]).expect("the matrix");
+    let images: serde_json::Value = serde_json::from_str(&images).expect("JSON");
+    let names =
+        images.as_array().expect("a list").iter().map(|image| image["name"].as_str().expect("a name"));
+    for name in names {
+        match real::build(project.path(), name) {
+            Err(why) => skip(&format!("{WHAT} of {name}"), &why),
+            Ok(()) => compare(project.path(), name),
+        }
+    }
+}
+
+fn compare(project: &std::path::Path, name: &str) {
+    let layout = Layout::open(&project.join("dist/oci")).expect("a layout");
+    let tree = layout.resolve(name).expect("the image").tree().expect("its files");
+    let objects = objects(&tree);
+    assert!(objects.len() > 50, "{name} has {} ELF objects", objects.len());
+
+    let mut arguments = vec!["run", name, "--", "ruby", "-e", SCRIPT, LOADER];
+    let paths: Vec<String> = objects.iter().map(ToString::to_string).collect();
+    arguments.extend(paths.iter().map(String::as_str));
+    let listed = match real::run(project, &arguments) {
+        Ok(listed) => by_object(&tree, &paths, &listed),
+        Err(why) => return skip(&format!("{WHAT} of {name}"), &why),
+    };
+    for (object, path) in objects.iter().zip(&paths) {
+        assert_eq!(libraries(&tree, object), listed[path.as_str()], "{path} of {name}");
+    }
+}
+
+/// The real paths of all programs and shared objects, but for the loader.
+fn objects(tree: &Tree) -> Vec<RootPath> {
+    let loader = real_path(tree, LOADER);
+    let is_object = |kind: &Kind| matches!(kind, Kind::File(file) if file.content.starts_with(b"\x7fELF"));
+    let all = tree.descendants(&RootPath::root());
+    all.filter(|(_, entry)| is_object(&entry.kind))
+        .map(|(path, _)| path.clone())
+        .filter(|path| *path != loader)
+        .collect()
+}
+
+/// The libraries that the analysis finds for one object, the loader not among them, and those that it does not find.
+fn libraries(tree: &Tree, object: &RootPath) -> BTreeSet<String> {
+    // What else comes with a library does not come by the loader.
+    let others = Drop {
+        name: "others".into(),
+        globs: ["/etc", "/usr/share", "/usr/lib/locale", "/**/rbconfig.rb"].map(str::to_owned).into(),
+        reason: String::new(),
+    };
+    let roots = vec![Root::path(object.clone(), "compared")];
+    let Closure { entries, findings, .. } =
+        analyze(tree, &Request { roots, drop: vec![others], ..Request::default() });
+    let mut reached = BTreeSet::from([object]);
+    loop {
+        let before = reached.len();
+        for (path, reasons) in &entries {
+            let is_needed = reasons.iter().any(|reason| {
+                reason.rule == "elf" && reason.from.as_ref().is_some_and(|from| reached.contains(from))
+            });
+            let is_file = tree.get(path).is_some_and(|entry| matches!(entry.kind, Kind::File(_)));
+            if is_needed && is_file {
+                reached.insert(path);
+            }
+        }
+        if reached.len() == before {
+            break;
+        }
+    }
+    let loader = real_path(tree, LOADER);
+    let missing = findings.iter().filter_map(|finding| match &finding.kind {
+        FindingKind::LibraryNotFound { name, .. } => Some(format!("{name} not found")),
+        _ => None,
+    });
+    let found =
+        reached.iter().filter(|path| ***path != *object && ***path != loader).map(ToString::to_string);
+    found.chain(missing).collect()
+}
+
+/// What the loader printed, as the real paths of libraries for each object, the loader not among them.
+fn by_object<'p>(tree: &Tree, paths: &'p [String], listed: &str) -> BTreeMap<&'p str, BTreeSet<String>> {
+    let loader = real_path(tree, LOADER);
+    let mut lines = listed.lines().peekable();
+    let mut by_object = BTreeMap::new();
+    for path in paths {
+        assert_eq!(lines.next(), Some(path.as_str()));
+        let mut libraries = BTreeSet::new();
+        while let Some(line) = lines.next_if(|line| !line.starts_with('/')) {
+            let (name, found) = line.trim().split_once(" => ").unwrap_or(("", line.trim()));
+            let found = found.rsplit_once(" (0x").map_or(found, |(found, _)| found);
+            if found.starts_with('/') {
+                let real = real_path(tree, found);
+                libraries.extend((real != loader).then(|| real.to_string()));
+            } else if found == "not found" {
+                libraries.insert(format!("{name} not found"));
+            } else {
+                // Part of the kernel, or nothing at all.
+                assert!(found.starts_with("linux-vdso") || found == "statically linked", "{path}: {line}");
+            }
+        }
+        by_object.insert(path.as_str(), libraries);
+    }
+    by_object
+}
+
+fn real_path(tree: &Tree, path: &str) -> RootPath {
+    let path = RootPath::parse(path).expect("a path");
+    tree.resolve(&path).expect("it is there").path
+}

@@ -1,0 +1,56 @@
+//! The real images, built in a folder of their own from the packages that the machine's cache has, as `cargo xtask build-all`
+//! leaves them there. The network is not used.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use fs_err as fs;
+use tempfile::TempDir;
+
+use crate::program::{workspace, xtask};
+
+/// What the real project is made of, in a folder where nothing disturbs it, with another name for its images.
+pub(crate) fn project(name: &str) -> TempDir {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for file in ["matrix.toml", "matrix.lock"] {
+        fs::copy(workspace().join(file), folder.path().join(file)).expect("a copy");
+    }
+    copy(&workspace().join("images"), &folder.path().join("images"));
+    let image = folder.path().join("images/ruby/image.toml");
+    let text = fs::read_to_string(&image).expect("its description");
+    let renamed = text.replacen("name = \"ruby\"", &format!("name = \"{name}\""), 1);
+    fs::write(&image, renamed).expect("its description under another name");
+    folder
+}
+
+/// Runs a verb in a project. Gives standard output, or what was said when it failed.
+pub(crate) fn run(project: &Path, arguments: &[&str]) -> Result<String, String> {
+    let command = Command::new(xtask()).args(arguments).current_dir(project).output();
+    outcome(command.expect("the program starts"))
+}
+
+/// Builds an image, or says why that is not tried here.
+pub(crate) fn build(project: &Path, image: &str) -> Result<(), String> {
+    run(project, &["build", image, "--no-check", "--offline", "--locked"])
+        .map(drop)
+        .map_err(|why| format!("it was not built on this machine: run `cargo xtask build-all`\n{why}"))
+}
+
+/// Standard output, or what was said when it failed.
+pub(crate) fn outcome(output: Output) -> Result<String, String> {
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("a folder");
+    for entry in fs::read_dir(from).expect("a folder of the project") {
+        let entry = entry.expect("an entry");
+        let to = to.join(entry.file_name());
+        if entry.file_type().expect("its type").is_dir() {
+            copy(&entry.path(), &to);
+        } else {
+            fs::copy(entry.path(), to).expect("a copy");
+        }
+    }
+}
