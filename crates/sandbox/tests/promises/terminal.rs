@@ -33,16 +33,23 @@ impl Session {
     /// As a person starts it: the job of a shell in the foreground of a terminal.
     fn on_terminal(fixture: &Fixture, script: &str) -> Self {
         let job = r#""$0" "$@"; echo "the job ended with $?""#;
-        let mut command = Command::new("setsid");
-        command.args(["--ctty", "sh", "-mc", job]).arg(probe());
+        let mut command = Self::with_default_signals();
+        command.args(["setsid", "--ctty", "sh", "-mc", job]).arg(probe());
         Self::start(command, fixture, script)
     }
 
     /// As another program starts it, with these signals ignored.
     fn without_terminal(fixture: &Fixture, ignored: &str, script: &str) -> Self {
-        let mut command = Command::new("setsid");
-        command.args(["sh", "-c", &format!(r#"trap "" {ignored}; exec "$0" "$@""#)]).arg(probe());
+        let mut command = Self::with_default_signals();
+        command.args(["setsid", "sh", "-c", &format!(r#"trap "" {ignored}; exec "$0" "$@""#)]).arg(probe());
         Self::start(command, fixture, script)
+    }
+
+    /// Whoever runs the tests in the background may ignore signals, and a shell cannot undo that.
+    fn with_default_signals() -> Command {
+        let mut command = Command::new("env");
+        command.arg("--default-signal");
+        command
     }
 
     fn start(mut command: Command, fixture: &Fixture, script: &str) -> Self {
@@ -57,7 +64,7 @@ impl Session {
             .stdout(stream())
             .stderr(stream())
             .spawn()
-            .expect("setsid, of util-linux");
+            .expect("env, of coreutils, and setsid, of util-linux");
         Self { person, caller, said: String::new() }
     }
 
