@@ -261,20 +261,6 @@ impl Package {
     }
 }
 
-impl Source {
-    /// Its package URL.
-    pub(crate) fn purl(&self, distro: &Distro) -> String {
-        let release = format!("{}-{}", distro.id, distro.version);
-        purl::text(
-            "deb",
-            Some(&distro.id),
-            &self.name,
-            &self.version,
-            &[("arch", "source"), ("distro", &release)],
-        )
-    }
-}
-
 impl Gem {
     /// Its package URL.
     pub(crate) fn purl(&self) -> String {

@@ -1,7 +1,7 @@
 //! CycloneDX 1.6 documents as JSON.
 //!
-//! The subject is the image. Its components are the distribution, the packages with their files, the gems, and the
-//! files of no package. Fields are declared in the order of their names in JSON; lists have an order of their own.
+//! The subject is the image, with the files of no package; the components are the distribution, the packages with their
+//! files, and the gems. Files are not on the first level, where scanners warn of what they cannot look up. Fields are declared in the order of their names in JSON; lists have an order of their own.
 
 use serde::Serialize;
 
@@ -138,14 +138,13 @@ pub(crate) fn document(listing: &Listing<'_>) -> Document {
     let mut components = vec![distribution(distro)];
     components.extend(packages.iter().map(|listed| package(listed, distro)));
     components.extend(gems.iter().map(|one| gem(one)));
-    components.extend(unowned.iter().map(|one| file(one)));
     let unique = uuid(&["cyclonedx-1.6", TOOL_VERSION, &image.name, &image.digest.to_string()]);
     Document {
         schema: "http://cyclonedx.org/schema/bom-1.6.schema.json",
         bom_format: "CycloneDX",
         components,
         metadata: Metadata {
-            component: container(image),
+            component: container(image, unowned),
             supplier: Organisation { name: image.vendor.clone() },
             timestamp: image.created(),
             tools: Tools { components: vec![component("application", TOOL, TOOL_VERSION)] },
@@ -160,9 +159,10 @@ fn component(kind: &'static str, name: &str, version: &str) -> Component {
     Component { kind, name: name.to_owned(), version: Some(version.to_owned()), ..Component::default() }
 }
 
-fn container(image: &Image) -> Component {
+fn container(image: &Image, files: &[&File]) -> Component {
     Component {
         reference: Some(image.purl()),
+        components: files.iter().map(|one| file(one)).collect(),
         hashes: vec![sha256(image.digest.hex())],
         purl: Some(image.purl()),
         supplier: Some(Organisation { name: image.vendor.clone() }),

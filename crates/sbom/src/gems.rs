@@ -299,7 +299,7 @@ mod tests {
 
     use proptest::prelude::*;
 
-    const GENERATED: &str = r##"# -*- encoding: utf-8 -*-
+    const GENERATED: &str = r#"# -*- encoding: utf-8 -*-
 # stub: racc 1.7.3 ruby lib
 
 Gem::Specification.new do |s|
@@ -312,7 +312,7 @@ Gem::Specification.new do |s|
   s.licenses = ["Ruby".freeze, "BSD-2-Clause".freeze]
   s.rubygems_version = "3.4.10".freeze
 end
-"##;
+"#;
 
     fn of(attributes: &str) -> Result<Specification, SpecificationError> {
         let base = "s.name = 'x'\ns.version = '1'\n";
@@ -338,7 +338,7 @@ end
             ("'it\\'s \\\\ \\n'", Some("it's \\ \\n")),
             ("%q<a<b>c>.freeze;", Some("a<b>c")),
             ("%q(a)", Some("a")),
-            (r##""\"\t\x41\101\u00e9\u{1F48E}\q#""##, Some("\"\tAA\u{e9}\u{1f48e}q#")),
+            (r#""\"\t\x41\101\u00e9\u{1F48E}\q#""#, Some("\"\tAA\u{e9}\u{1f48e}q#")),
             ("\"a\" if s.respond_to? :name=", Some("a")),
             ("\"\\xff\"", Some("\u{fffd}")),
             ("\"a#{1}\"", None),

@@ -35,7 +35,7 @@ fn encode(url: &mut String, text: &str) {
     for byte in text.bytes() {
         match byte {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-' | b'_' | b'~' | b':' => {
-                url.push(char::from(byte))
+                url.push(char::from(byte));
             }
             _ => write!(url, "%{byte:02X}").expect("writing to a string cannot fail"),
         }

@@ -1,8 +1,9 @@
 //! SPDX 2.3 documents as JSON.
 //!
 //! The document describes the image, which contains the distribution, the packages and what belongs to none of them; a
-//! package contains its files and gems. A package was generated from its source package, and a gem's specification is
-//! its metafile. Fields are declared in the order of their names in JSON; lists have an order of their own.
+//! package contains its files and gems; a gem's specification is its metafile. A source package is no element: scanners
+//! would count it as one more package, and report everything twice. A package names it in words and in its package URL.
+//! Fields are declared in the order of their names in JSON; lists have an order of their own.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,7 +29,8 @@ pub(crate) struct Document {
     id: &'static str,
     creation_info: CreationInfo,
     data_license: &'static str,
-    document_namespace: String,
+    #[serde(rename = "documentNamespace")]
+    namespace: String,
     files: Vec<FileInformation>,
     has_extracted_licensing_infos: Vec<ExtractedLicence>,
     name: String,
@@ -63,7 +65,8 @@ struct PackageInformation {
     name: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     package_verification_code: Option<VerificationCode>,
-    primary_package_purpose: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    primary_package_purpose: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     source_info: Option<String>,
     supplier: String,
@@ -78,11 +81,13 @@ struct Checksum {
 }
 
 #[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
 struct ExternalReference {
-    reference_category: &'static str,
-    reference_locator: String,
-    reference_type: &'static str,
+    #[serde(rename = "referenceCategory")]
+    category: &'static str,
+    #[serde(rename = "referenceLocator")]
+    locator: String,
+    #[serde(rename = "referenceType")]
+    kind: &'static str,
 }
 
 #[derive(Debug, Serialize)]
@@ -117,7 +122,8 @@ struct ExtractedLicence {
 #[serde(rename_all = "camelCase")]
 struct Relationship {
     related_spdx_element: String,
-    relationship_type: &'static str,
+    #[serde(rename = "relationshipType")]
+    kind: &'static str,
     spdx_element_id: String,
 }
 
@@ -135,7 +141,7 @@ pub(crate) fn document(listing: &Listing<'_>) -> Document {
             license_list_version: licence_list_version(),
         },
         data_license: DATA_LICENCE,
-        document_namespace: format!("{NAMESPACE}/{}-{unique}", readable(&image.name)),
+        namespace: format!("{NAMESPACE}/{}-{unique}", readable(&image.name)),
         files: writer.files,
         has_extracted_licensing_infos: writer.licences.into_values().map(Extracted::information).collect(),
         name: image.name.clone(),
@@ -189,7 +195,7 @@ impl<'a> Writer<'a> {
             id: image.clone(),
             checksums: vec![sha256(&digest.hex())],
             external_refs: vec![package_url(listing.image.purl())],
-            primary_package_purpose: "CONTAINER",
+            primary_package_purpose: Some("CONTAINER"),
             supplier: format!("Organization: {vendor}"),
             ..package(name, version).analysed(&listing.files)
         });
@@ -207,7 +213,8 @@ impl<'a> Writer<'a> {
         self.relate(image, "CONTAINS", &id);
         self.packages.push(PackageInformation {
             id,
-            primary_package_purpose: "OPERATING-SYSTEM",
+            // The standard's text writes it with a hyphen, its schema with an underscore; Trivy goes by the identifier.
+            primary_package_purpose: None,
             supplier: format!("Organization: {}", distro.vendor),
             ..package(&distro.id, &distro.version)
         });
@@ -234,7 +241,6 @@ impl<'a> Writer<'a> {
 
     fn packages(&mut self, listing: &Listing<'a>, image: &str, files: &BTreeMap<&str, String>) {
         let mut owners: BTreeMap<&str, String> = BTreeMap::new();
-        let mut built: BTreeMap<&Source, Vec<String>> = BTreeMap::new();
         for listed in &listing.packages {
             let id = self.package(listed, listing);
             self.relate(image, "CONTAINS", &id);
@@ -242,7 +248,6 @@ impl<'a> Writer<'a> {
                 self.relate(&id, "CONTAINS", &files[file.path.as_str()]);
                 owners.insert(&file.path, id.clone());
             }
-            built.entry(&listed.package.source).or_default().push(id);
         }
         for gem in &listing.gems {
             let id = self.gem(gem);
@@ -250,12 +255,6 @@ impl<'a> Writer<'a> {
             self.relate(owner, "CONTAINS", &id);
             if let Some(specification) = files.get(gem.path.as_str()) {
                 self.relate(specification, "METAFILE_OF", &id);
-            }
-        }
-        for (source, packages) in built {
-            let id = self.source(source, listing);
-            for package in packages {
-                self.relate(&package, "GENERATED_FROM", &id);
             }
         }
     }
@@ -281,18 +280,6 @@ impl<'a> Writer<'a> {
             source_info: Some(format!("built package from: {name} {version}")),
             supplier: format!("Organization: {}", listing.distro.vendor),
             ..package(&described.name, &described.version).analysed(files)
-        });
-        id
-    }
-
-    fn source(&mut self, source: &Source, listing: &Listing<'a>) -> String {
-        let id = self.identifiers.give("SPDXRef-Source", &source.name);
-        self.packages.push(PackageInformation {
-            id: id.clone(),
-            external_refs: vec![package_url(source.purl(listing.distro))],
-            primary_package_purpose: "SOURCE",
-            supplier: format!("Organization: {}", listing.distro.vendor),
-            ..package(&source.name, &source.version)
         });
         id
     }
@@ -326,7 +313,7 @@ impl<'a> Writer<'a> {
     fn relate(&mut self, subject: &str, kind: &'static str, object: &str) {
         self.relationships.push(Relationship {
             related_spdx_element: object.to_owned(),
-            relationship_type: kind,
+            kind,
             spdx_element_id: subject.to_owned(),
         });
     }
@@ -340,7 +327,7 @@ fn package(name: &str, version: &str) -> PackageInformation {
         license_concluded: NO_ASSERTION,
         license_declared: NO_ASSERTION.to_owned(),
         name: name.to_owned(),
-        primary_package_purpose: "LIBRARY",
+        primary_package_purpose: Some("LIBRARY"),
         supplier: NO_ASSERTION.to_owned(),
         version_info: version.to_owned(),
         ..PackageInformation::default()
@@ -372,11 +359,7 @@ fn sha256(digits: &str) -> Checksum {
 }
 
 fn package_url(locator: String) -> ExternalReference {
-    ExternalReference {
-        reference_category: "PACKAGE-MANAGER",
-        reference_locator: locator,
-        reference_type: "purl",
-    }
+    ExternalReference { category: "PACKAGE-MANAGER", locator, kind: "purl" }
 }
 
 fn expression(licence: Option<&Expression>) -> String {

@@ -45,7 +45,7 @@ fn contents() -> Contents {
     let gem = |specification: &str, path: &str| {
         let specification =
             Specification::parse(format!("Gem::Specification.new do |s|\n{specification}\nend").as_bytes())
-                .unwrap();
+                .expect("a name and a version are there");
         let Specification { name, version, platform, licences } = specification;
         Gem { name, version, platform, licences, path: path.to_owned() }
     };
@@ -55,7 +55,7 @@ fn contents() -> Contents {
             version: "1.2".to_owned(),
             architecture: Architecture::Amd64,
             digest: Digest::of(b"manifest"),
-            created: "2026-02-03T04:05:06.789Z".parse().unwrap(),
+            created: "2026-02-03T04:05:06.789Z".parse().expect("a timestamp"),
             vendor: "example".to_owned(),
         },
         distro: Distro { id: "debian".to_owned(), vendor: "Debian".to_owned(), version: "13".to_owned() },
@@ -85,7 +85,7 @@ fn contents() -> Contents {
 }
 
 fn document(format: Format, contents: &Contents) -> Value {
-    serde_json::from_slice(&format.render(contents)).unwrap()
+    serde_json::from_slice(&format.render(contents)).expect("a document is JSON")
 }
 
 #[test]

@@ -103,16 +103,17 @@ pub struct LicenceText {
 }
 
 impl LicenceText {
-    /// A licence that `origin` names like this. Its reference says its name, for people, and its text, so that equal
-    /// texts under one name have equal references in all images, and other texts do not.
+    /// A licence that `origin` names like this. Its reference says its name, for people, and a digest of name and text
+    /// wherever the name alone does not tell it from others; so it is the same in all images.
     fn new(origin: &str, name: &str, text: Option<String>) -> Self {
         let mut short = readable(name);
         short.truncate(REFERENCE_NAME);
         let mut reference =
             format!("LicenseRef-{origin}-{}", if short.is_empty() { "unnamed" } else { &short });
-        if let Some(text) = &text {
+        if text.is_some() || short != name {
+            let exact = [name, text.as_deref().unwrap_or_default()].join("\0");
             reference.push('-');
-            reference.push_str(&Digest::of(text.as_bytes()).hex()[..12]);
+            reference.push_str(&Digest::of(exact.as_bytes()).hex()[..12]);
         }
         Self { reference, name: name.to_owned(), text }
     }
@@ -162,9 +163,9 @@ mod tests {
     fn a_reference_is_readable_and_says_its_text() {
         let cases = [
             ("public-domain", None, "LicenseRef-debian-public-domain"),
-            ("BSD (3 clauses)", None, "LicenseRef-debian-BSD-3-clauses"),
+            ("BSD (3 clauses)", None, "LicenseRef-debian-BSD-3-clauses-43c5403d6534"),
             ("", None, "LicenseRef-debian-unnamed"),
-            ("x", Some("do as you like"), "LicenseRef-debian-x-f185d8952b25"),
+            ("x", Some("do as you like"), "LicenseRef-debian-x-210800a4970d"),
         ];
         for (name, text, expected) in cases {
             let text = LicenceText::new("debian", name, text.map(str::to_owned));

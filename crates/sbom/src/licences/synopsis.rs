@@ -36,7 +36,7 @@ pub(super) fn parse(synopsis: &str, mut licence: impl FnMut(&Term) -> Expression
     let groups = split_at_commas(&tokens)
         .into_iter()
         .filter_map(|(conjunction, tokens)| Some((conjunction, group(tokens, &mut licence)?)));
-    combine(groups.collect())
+    combine(&groups.collect::<Vec<_>>())
 }
 
 fn tokens(synopsis: &str) -> Vec<Token<'_>> {
@@ -112,11 +112,11 @@ fn group(tokens: &[Token<'_>], licence: &mut impl FnMut(&Term) -> Expression) ->
             }
         }
     }
-    combine(terms)
+    combine(&terms)
 }
 
 /// Operands, each with the conjunction in front of it (that of the first means nothing), where `and` binds closer.
-fn combine(operands: Vec<(Conjunction, Expression)>) -> Option<Expression> {
+fn combine(operands: &[(Conjunction, Expression)]) -> Option<Expression> {
     let runs = operands.chunk_by(|_, (conjunction, _)| *conjunction == Conjunction::And);
     let all = runs.filter_map(|run| Expression::all(run.iter().map(|(_, operand)| operand.clone())));
     Expression::any(all)
