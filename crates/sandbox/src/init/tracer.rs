@@ -6,7 +6,7 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::thread::JoinHandle;
 
 use rustix::event::{PollFd, PollFlags};
@@ -39,10 +39,16 @@ impl Tracer {
         let (fault, mut failed) = super::monitor::pipe()?;
         let keep = failed.try_clone()?;
         let thread = std::thread::Builder::new().name("tracer".to_owned()).spawn(move || {
-            let trace = trace(&socket, &stopped.into(), ids);
+            let stopped = stopped.into();
+            let files = receive(&socket, ids)?;
+            // It failed before, and says so itself.
+            let Some((listener, root)) = files else { return Ok(Trace::default()) };
+            let trace = trace(&listener, root, &stopped);
             if trace.is_err() {
                 // With the monitor gone nobody has to know.
                 let _ = failed.write_all(&[1]);
+                // Until then calls wait: without a listener they would be as if the kernel had none of them.
+                wait(&[stopped.as_fd()]).doing(Step::FollowCalls)?;
             }
             trace
         })?;
@@ -61,24 +67,28 @@ impl Tracer {
     }
 }
 
-fn trace(socket: &OwnedFd, stopped: &OwnedFd, ids: Option<(Uid, Gid)>) -> Result<Trace, Failure> {
+/// What the command sends: who is told of its calls, and its root.
+fn receive(socket: &OwnedFd, ids: Option<(Uid, Gid)>) -> Result<Option<(OwnedFd, OwnedFd)>, Failure> {
     if let Some((uid, gid)) = ids {
         rustix::thread::set_thread_res_gid(gid, gid, gid).doing(Step::FollowCalls)?;
         rustix::thread::set_thread_res_uid(uid, uid, uid).doing(Step::FollowCalls)?;
     }
-    let files = wire::receive::<()>(socket).doing(Step::FollowCalls)?.map(|((), files)| files);
-    // It failed before, and says so itself.
-    let Some(files) = files else { return Ok(Trace::default()) };
-    let Ok([listener, root]) = <[OwnedFd; 2]>::try_from(files) else {
-        return Err(Failure { step: Step::FollowCalls, subject: None, errno: libc::EBADMSG });
-    };
-    let mut listener = Listener::new(listener).doing(Step::FollowCalls)?;
+    let Some(((), files)) = wire::receive(socket).doing(Step::FollowCalls)? else { return Ok(None) };
+    match <[OwnedFd; 2]>::try_from(files) {
+        Ok([listener, root]) => Ok(Some((listener, root))),
+        Err(_) => Err(Failure { step: Step::FollowCalls, subject: None, errno: libc::EBADMSG }),
+    }
+}
+
+fn trace(listener: &OwnedFd, root: OwnedFd, stopped: &OwnedFd) -> Result<Trace, Failure> {
+    let mut listener = listener.try_clone().and_then(Listener::new).doing(Step::FollowCalls)?;
     let mut witness = Witness {
         memory: Memory::ByCall,
         places: Places::new(root).doing(Step::FollowCalls)?,
         recording: Recording::default(),
     };
-    while wait(&listener, stopped).doing(Step::FollowCalls)? {
+    // No call, but the other or the end of both: none will come.
+    while wait(&[listener.as_fd(), stopped.as_fd()]).doing(Step::FollowCalls)? {
         let Some(notification) = listener.receive().doing(Step::FollowCalls)? else { continue };
         witness.note(&listener, &notification)?;
         listener.proceed(&notification).doing(Step::FollowCalls)?;
@@ -86,13 +96,12 @@ fn trace(socket: &OwnedFd, stopped: &OwnedFd, ids: Option<(Uid, Gid)>) -> Result
     Ok(witness.recording.finish())
 }
 
-/// Waits for a call; `false` when none will come.
-fn wait(listener: &Listener, stopped: &OwnedFd) -> io::Result<bool> {
-    let listener = listener.as_fd();
-    let mut polled = [PollFd::from_borrowed_fd(listener, PollFlags::IN), PollFd::new(stopped, PollFlags::IN)];
+/// Waits for any of the files; is there something to read from the first?
+fn wait(files: &[BorrowedFd<'_>]) -> io::Result<bool> {
+    let mut polled: Vec<_> =
+        files.iter().map(|file| PollFd::from_borrowed_fd(*file, PollFlags::IN)).collect();
     rustix::io::retry_on_intr(|| rustix::event::poll(&mut polled, None))?;
-    let [calls, _] = polled;
-    Ok(calls.revents().contains(PollFlags::IN))
+    Ok(polled.first().is_some_and(|first| first.revents().contains(PollFlags::IN)))
 }
 
 /// Sees calls, and remembers.

@@ -280,14 +280,16 @@ fn what_cannot_be_told_is_absent() {
 #[test]
 fn every_thread_and_every_child_is_told() {
     let fixture = Fixture::new();
-    let mut threads = command(&["threads", "300", "20"]);
+    let mut threads = command(&["threads", "2000", "3"]);
     threads.limits.processes = 10_000;
+    // Their stacks count, whatever they use of them.
+    threads.limits.memory = 16 << 30;
     let trace = fixture.trace(&threads);
-    for number in [0, 1, 299] {
-        assert_eq!(access(&trace, format!("/absent/{number}/19")), Some((Use::LookedUp, false)));
+    for number in [0, 1, 1999] {
+        assert_eq!(access(&trace, format!("/absent/{number}/2")), Some((Use::LookedUp, false)));
     }
     let count = names(&trace).iter().filter(|name| name.starts_with("/absent/")).count();
-    assert_eq!(count, 300 * 20);
+    assert_eq!(count, 2000 * 3);
     let trace = fixture.trace(&command(&["children", "200"]));
     let count = names(&trace).iter().filter(|name| name.starts_with("/absent/")).count();
     assert_eq!(count, 200, "each of them read one");
