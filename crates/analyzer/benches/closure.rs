@@ -1,100 +1,124 @@
-//! How long the closure of a Ruby takes: `cargo bench -p analyzer` for a tree made in memory, about as big as Debian's
-//! Ruby; `cargo bench -p analyzer -- FOLDER` for the tars of unpacked packages in a folder, stacked by name.
+//! How long a closure takes: `cargo bench -p analyzer`. `CLOSURE_ROOTS`, folders with colons between them, names roots on
+//! a disk that hold a `ruby`; without it, one is made. Each is read anew for each round, from the system's cache of files,
+//! and is measured in memory too. Then come made roots of growing size, each of which is kept as a whole: what a file costs
+//! must not grow with them. `CLOSURE_SIZES`, numbers with commas between them, says how large they get.
 
 #![allow(clippy::print_stdout, reason = "a benchmark is there to print")]
+#![allow(clippy::unwrap_used, reason = "a benchmark that cannot go on ends")]
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use analyzer::{Request, Root, analyze};
-use rootfs::{Content, Dialect, Entry, Layer, Limits, Metadata, Origin, RootPath, Tree};
+use analyzer::{Closure, Drop, Request, Root, analyze};
+use fs_err as fs;
+use rootfs::{Filesystem, LiveRoot, RootPath, Tree};
 use testkit::elf::Elf;
 
-const ROUNDS: usize = 50;
+const ROUNDS: usize = 30;
+const SIZES: &str = "2000,20000,200000";
 
 fn main() {
-    let folder = std::env::args().skip(1).find(|argument| !argument.starts_with("--"));
-    let (what, tree) = match &folder {
-        Some(folder) => (folder.as_str(), stacked(Path::new(folder))),
-        None => ("a tree made in memory", made()),
-    };
-    let roots = vec![Root::pattern("/usr/bin/ruby", "the interpreter")];
-    let request = Request { roots, ..Request::default() };
-    let closure = analyze(&tree, &request);
-    let mut times: Vec<Duration> = (0..ROUNDS)
+    match std::env::var_os("CLOSURE_ROOTS") {
+        Some(roots) => std::env::split_paths(&roots).for_each(|root| ruby(&root)),
+        None => {
+            let folder = tempfile::tempdir().unwrap();
+            write_ruby(folder.path());
+            ruby(folder.path());
+        }
+    }
+    let sizes = std::env::var("CLOSURE_SIZES").unwrap_or_else(|_| SIZES.to_owned());
+    for size in sizes.split(',') {
+        growing(size.trim().parse().unwrap());
+    }
+}
+
+/// A root that holds a Ruby: its whole closure, and that of the program and its libraries alone.
+fn ruby(root: &Path) {
+    let name = root.display();
+    let whole = Request { roots: vec![Root::pattern("ruby", "measured")], ..Request::default() };
+    let drop = Drop { name: "rest".into(), globs: vec!["/**/rbconfig.rb".into()], reason: String::new() };
+    let program = Request { drop: vec![drop], ..whole.clone() };
+
+    report(&format!("{name}: Ruby, on disk"), || analyze(&LiveRoot::open(root).unwrap(), &whole));
+    report(&format!("{name}: program and libraries, on disk"), || {
+        analyze(&LiveRoot::open(root).unwrap(), &program)
+    });
+    let tree = in_memory(root);
+    report(&format!("{name}: Ruby, in memory"), || analyze(&tree, &whole));
+    report(&format!("{name}: program and libraries, in memory"), || analyze(&tree, &program));
+}
+
+fn growing(size: usize) {
+    let folder = tempfile::tempdir().unwrap();
+    for number in 0..size {
+        let path =
+            folder.path().join(format!("app/{}/{}/file{number}.rb", number / 10_000, number / 100 % 100));
+        if number % 100 == 0 {
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+        }
+        fs::write(path, format!("# file {number}\n").repeat(20)).unwrap();
+    }
+    let request = Request { roots: vec![Root::pattern("/app", "measured")], ..Request::default() };
+    report(&format!("{size} files, on disk"), || analyze(&LiveRoot::open(folder.path()).unwrap(), &request));
+    let tree = in_memory(folder.path());
+    report(&format!("{size} files, in memory"), || analyze(&tree, &request));
+}
+
+/// Prints the median of the time that a closure takes, after one round that is not measured.
+fn report(what: &str, find: impl Fn() -> Closure) {
+    let closure = find();
+    let kept = closure.entries.len();
+    let rounds = ROUNDS.min(1 + 300_000 / kept.max(1));
+    let mut times: Vec<Duration> = (0..rounds)
         .map(|_| {
             let start = Instant::now();
-            let again = analyze(&tree, &request);
+            let again = find();
             let time = start.elapsed();
             assert_eq!(again, closure);
             time
         })
         .collect();
     times.sort_unstable();
-    let (entries, kept) = (tree.len(), closure.entries.len());
-    let (fastest, middle) = (times[0], times[ROUNDS / 2]);
-    println!("{what}: {entries} entries, {kept} kept: fastest {fastest:.1?}, median {middle:.1?}");
+    let median = times[times.len() / 2];
+    let each = median / u32::try_from(kept.max(1)).unwrap();
+    println!(
+        "{what}: {kept} paths kept, median {median:.2?}, {each:.1?} each, {} findings",
+        closure.findings.len()
+    );
 }
 
-/// The tars of a folder on top of the links of a merged `/usr`.
-fn stacked(folder: &Path) -> Tree {
-    let mut tree = Tree::new();
-    for name in ["bin", "lib", "lib64", "sbin"] {
-        put(&mut tree, &format!("/usr/{name}"), Entry::directory(Metadata::root(0o755), Origin::default()));
-        put(&mut tree, &format!("/{name}"), Entry::symlink(format!("usr/{name}"), Origin::default()));
-    }
-    let files = std::fs::read_dir(folder).expect("a folder of tars");
-    let mut files: Vec<PathBuf> = files.map(|file| file.expect("a readable folder").path()).collect();
-    files.sort();
-    for file in files {
-        let tar = Content::map(&file).expect("a readable tar");
-        let layer = Layer::parse(tar, Dialect::Debian, Limits::default()).expect("a tar");
-        tree.stack(&layer, Origin::default()).expect("tars that fit on one another");
-    }
-    tree
+fn in_memory(root: &Path) -> Tree {
+    let live = LiveRoot::open(root).unwrap();
+    let paths: Vec<RootPath> = live.descendants(&RootPath::root()).map(|(path, _)| path.clone()).collect();
+    live.select(paths).unwrap()
 }
 
-/// 2,500 files in Ruby, 120 native extensions that need 5 libraries of a hundred each.
-fn made() -> Tree {
-    let mut tree = Tree::new();
+/// A Ruby like Debian's: 2,500 files in Ruby, 120 native extensions that need 5 libraries of a hundred each.
+fn write_ruby(root: &Path) {
+    let file = |path: &str, content: &[u8]| {
+        let path = PathBuf::from(format!("{}{path}", root.display()));
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    };
     let config = "CONFIG[\"ruby_version\"] = \"3.3.0\"\nCONFIG[\"bindir\"] = \"/usr/bin\"\n\
         CONFIG[\"ruby_install_name\"] = \"ruby\"\nCONFIG[\"rubyarchdir\"] = \"/usr/lib/ruby/3.3.0/x86_64-linux\"\n\
         CONFIG[\"rubylibdir\"] = \"/usr/lib/ruby/3.3.0\"\n";
-    put_file(&mut tree, "/usr/lib/ruby/3.3.0/x86_64-linux/rbconfig.rb", config);
-    put_file(&mut tree, "/usr/bin/ruby", Elf::program().needs("lib0.so.1").build());
-    put_file(&mut tree, "/lib64/ld-linux-x86-64.so.2", Elf::dynamic().build());
+    file("/usr/lib/ruby/3.3.0/x86_64-linux/rbconfig.rb", config.as_bytes());
+    file("/usr/bin/ruby", &Elf::program().needs("lib0.so.1").build());
+    file("/lib64/ld-linux-x86-64.so.2", &Elf::dynamic().build());
     for number in 0..100 {
         let soname = format!("lib{number}.so.1");
         let next = format!("lib{}.so.1", (number + 1) % 100);
         let library = Elf::library(&soname).needs(&next).payload(vec![0; 50_000]).build();
-        put_file(&mut tree, &format!("/usr/lib/x86_64-linux-gnu/{soname}.2"), library);
-        let link = Entry::symlink(format!("{soname}.2"), Origin::default());
-        put(&mut tree, &format!("/usr/lib/x86_64-linux-gnu/{soname}"), link);
+        file(&format!("/usr/lib/x86_64-linux-gnu/{soname}"), &library);
     }
     for number in 0..120 {
         let extension =
             (0..5).fold(Elf::dynamic(), |elf, need| elf.needs(&format!("lib{}.so.1", (number + need) % 100)));
-        put_file(
-            &mut tree,
-            &format!("/usr/lib/ruby/3.3.0/x86_64-linux/extension{number}.so"),
-            extension.build(),
-        );
+        file(&format!("/usr/lib/ruby/3.3.0/x86_64-linux/extension{number}.so"), &extension.build());
     }
     for number in 0..2500 {
-        put_file(
-            &mut tree,
-            &format!("/usr/lib/ruby/3.3.0/part{}/file{number}.rb", number % 50),
-            "# a file\n".repeat(500),
-        );
+        let path = format!("/usr/lib/ruby/3.3.0/part{}/file{number}.rb", number % 50);
+        file(&path, "# a file\n".repeat(500).as_bytes());
     }
-    tree
-}
-
-fn put_file(tree: &mut Tree, path: &str, content: impl Into<Vec<u8>>) {
-    put(tree, path, Entry::file(Metadata::root(0o755), content.into(), Origin::default()));
-}
-
-fn put(tree: &mut Tree, path: &str, entry: Entry) {
-    let path = RootPath::parse(path).expect("a path");
-    tree.insert(path, entry).expect("a place for it");
 }

@@ -1,16 +1,25 @@
-//! Contents of files: shared, immutable, and mostly slices of one memory-mapped tar.
+//! Contents of files: shared, immutable, and mostly slices of one memory-mapped tar, or files of a disk that are read when
+//! somebody looks at them.
 
 use std::fmt;
+use std::fs::File;
 use std::io;
 use std::ops::{Deref, Range};
 use std::path::Path;
 use std::sync::Arc;
 
-/// Immutable bytes, shared: a slice of a memory-mapped file, or of bytes held in memory. A clone is cheap.
+use crate::filesystem::Fault;
+use crate::live::OnDisk;
+
+/// Immutable bytes, shared: a slice of a memory-mapped file, or of bytes held in memory, or a file of a
+/// [`LiveRoot`](crate::LiveRoot), which is read when the bytes are first looked at. A clone is cheap.
 #[derive(Clone)]
-pub struct Content {
-    backing: Arc<Backing>,
-    range: Range<usize>,
+pub struct Content(Bytes);
+
+#[derive(Clone)]
+enum Bytes {
+    Part { backing: Arc<Backing>, range: Range<usize> },
+    OnDisk(Arc<OnDisk>),
 }
 
 enum Backing {
@@ -23,29 +32,49 @@ impl Content {
     ///
     /// The file must not be changed or cut while any part of the content lives: a page that is gone ends the process
     /// with SIGBUS (mmap(2)). Files of a content-addressed cache are replaced whole, never written in place.
-    #[allow(unsafe_code, reason = "the one memory map of the project")]
     pub fn map(file: &Path) -> io::Result<Self> {
-        let file = fs_err::File::open(file)?;
-        // SAFETY: the bytes are only read, and the caller keeps the promise above, which holds for every file that
-        // this project maps: cache entries are written under another name, renamed into place and never touched.
-        let map = unsafe { memmap2::Mmap::map(&file)? };
+        Self::map_open(fs_err::File::open(file)?.file())
+    }
+
+    /// Maps an open file into memory, with the same promise.
+    #[allow(unsafe_code, reason = "the one memory map of the project")]
+    pub(crate) fn map_open(file: &File) -> io::Result<Self> {
+        // SAFETY: the bytes are only read, and the caller keeps the promise of `map`: cache entries are written under
+        // another name, renamed into place and never touched; who opens a root on a disk promises it for that.
+        let map = unsafe { memmap2::Mmap::map(file)? };
         let range = 0..map.len();
-        Ok(Self { backing: Arc::new(Backing::Mapped(map)), range })
+        Ok(Self(Bytes::Part { backing: Arc::new(Backing::Mapped(map)), range }))
+    }
+
+    pub(crate) fn on_disk(file: OnDisk) -> Self {
+        Self(Bytes::OnDisk(Arc::new(file)))
+    }
+
+    /// Reads the bytes, where that was not done yet. Without it, those of a file that cannot be read look empty.
+    pub(crate) fn load(&self) -> Result<Self, Fault> {
+        match &self.0 {
+            Bytes::Part { .. } => Ok(self.clone()),
+            Bytes::OnDisk(file) => file.content().cloned(),
+        }
     }
 
     /// The part of it at `range`, without a copy. `None` where the range is not inside.
     pub fn slice(&self, range: Range<usize>) -> Option<Self> {
-        self.get(range.clone())?;
-        let start = self.range.start + range.start;
-        let end = self.range.start + range.end;
-        Some(Self { backing: Arc::clone(&self.backing), range: start..end })
+        match &self.0 {
+            Bytes::OnDisk(file) => file.content().ok()?.slice(range),
+            Bytes::Part { backing, range: own } => {
+                self.get(range.clone())?;
+                let range = own.start + range.start..own.start + range.end;
+                Some(Self(Bytes::Part { backing: Arc::clone(backing), range }))
+            }
+        }
     }
 }
 
 impl From<Vec<u8>> for Content {
     fn from(bytes: Vec<u8>) -> Self {
         let range = 0..bytes.len();
-        Self { backing: Arc::new(Backing::Owned(bytes)), range }
+        Self(Bytes::Part { backing: Arc::new(Backing::Owned(bytes)), range })
     }
 }
 
@@ -53,11 +82,16 @@ impl Deref for Content {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        let whole: &[u8] = match &*self.backing {
-            Backing::Mapped(map) => map,
-            Backing::Owned(bytes) => bytes,
-        };
-        &whole[self.range.clone()]
+        match &self.0 {
+            Bytes::OnDisk(file) => file.content().map(Deref::deref).unwrap_or_default(),
+            Bytes::Part { backing, range } => {
+                let whole: &[u8] = match &**backing {
+                    Backing::Mapped(map) => map,
+                    Backing::Owned(bytes) => bytes,
+                };
+                &whole[range.clone()]
+            }
+        }
     }
 }
 
@@ -77,7 +111,10 @@ impl Eq for Content {}
 
 impl fmt::Debug for Content {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "Content({} bytes)", self.len())
+        match &self.0 {
+            Bytes::Part { range, .. } => write!(out, "Content({} bytes)", range.len()),
+            Bytes::OnDisk(_) => out.write_str("Content(on disk)"),
+        }
     }
 }
 

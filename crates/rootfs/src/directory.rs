@@ -12,12 +12,13 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{
-    AtFlags, Dir, Gid, Mode, OFlags, ResolveFlags, Timespec, Timestamps, Uid, XattrFlags, chownat, fchmod,
-    fchown, fsetxattr, futimens, linkat, mkdirat, openat2, symlinkat, utimensat,
+    AtFlags, Dir, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags, chownat, fchmod, fchown,
+    fsetxattr, futimens, linkat, mkdirat, symlinkat, utimensat,
 };
 use rustix::io::Errno;
 use thiserror::Error;
 
+use crate::beneath::{self, open};
 use crate::entry::{Entry, Inode, Kind, Metadata};
 use crate::path::RootPath;
 use crate::tree::Tree;
@@ -62,14 +63,10 @@ impl DirectoryError {
             Self::Refused { source, .. } => source,
         };
         let text = match Errno::from_io_error(source)? {
-            Errno::NOSPC | Errno::DQUOT => "free some space there, or name another folder",
-            Errno::NOSYS => {
-                "openat2 is needed, which Linux has since 5.6; an old container engine may hide it"
-            }
-            Errno::MFILE => "raise the limit of open files (ulimit -n)",
-            _ => return None,
+            Errno::NOSPC | Errno::DQUOT => Some("free some space there, or name another folder"),
+            _ => beneath::hint(source),
         };
-        Some(text.to_owned())
+        text.map(str::to_owned)
     }
 }
 
@@ -250,20 +247,13 @@ fn is_empty(folder: &OwnedFd) -> io::Result<bool> {
 fn make_folder(parent: BorrowedFd<'_>, name: &[u8]) -> io::Result<OwnedFd> {
     // Nobody else comes in before the folder has its own rights.
     mkdirat(parent, name, Mode::RWXU)?;
-    open(parent, name, OFlags::RDONLY | OFlags::DIRECTORY)
+    Ok(open(parent, name, OFlags::RDONLY | OFlags::DIRECTORY)?)
 }
 
 fn write_file(folder: BorrowedFd<'_>, name: &[u8], content: &[u8]) -> io::Result<OwnedFd> {
     let mut file = File::from(open(folder, name, OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL)?);
     file.write_all(content)?;
     Ok(file.into())
-}
-
-fn open(folder: BorrowedFd<'_>, name: &[u8], flags: OFlags) -> io::Result<OwnedFd> {
-    let mode = if flags.contains(OFlags::CREATE) { Mode::RUSR | Mode::WUSR } else { Mode::empty() };
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-    let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    Ok(rustix::io::retry_on_intr(|| openat2(folder, name, flags, mode, resolve))?)
 }
 
 /// The owner as the system takes it. The highest number means "leave it" to chown(2), so nothing can belong to it.

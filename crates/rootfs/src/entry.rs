@@ -97,7 +97,7 @@ pub struct Inode(u64);
 
 impl Inode {
     /// One that no other file of this process has, so that entries can move between trees.
-    fn unique() -> Self {
+    pub(crate) fn unique() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         Self(NEXT.fetch_add(1, Ordering::Relaxed))
     }

@@ -10,7 +10,8 @@ use crate::resolve::{ResolveError, Resolved, resolve};
 /// Paths with their entries, one behind the other.
 pub type Entries<'f> = Box<dyn Iterator<Item = (&'f RootPath, &'f Entry)> + 'f>;
 
-/// A root filesystem to read: a [`Tree`](crate::Tree) in memory, or a root on a disk.
+/// A root filesystem to read: a [`Tree`](crate::Tree) in memory, or a
+/// [`LiveRoot`](crate::LiveRoot) on a disk.
 ///
 /// What it answers never changes while it lives, so answers can be borrowed and any number of threads may ask. The root
 /// itself is always there and always a folder; it is no child of anything.
@@ -69,8 +70,10 @@ pub struct Fault {
 /// What was tried with something that cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Attempt {
-    /// To see what is there.
+    /// To see what is at a path.
     Look,
+    /// To see what is at a path in a folder.
+    Enter,
     /// To list a folder.
     List,
     /// To read a file.
@@ -82,6 +85,7 @@ impl Fault {
     pub fn problem(&self) -> String {
         let attempt = match self.attempt {
             Attempt::Look => "cannot be looked at",
+            Attempt::Enter => "cannot be entered",
             Attempt::List => "cannot be listed",
             Attempt::Read => "cannot be read",
         };

@@ -1,11 +1,11 @@
 //! The engine as a whole: roots, drops, folders, and what holds for every tree.
 
 use proptest::prelude::*;
-use rootfs::{Entry, Metadata, Origin, RootPath, Tree};
+use rootfs::{Entry, LiveRoot, Metadata, Origin, RootPath, Tree};
 use testkit::elf::Elf;
 
 use super::*;
-use crate::fixture::{closure_of, listing, path, tree};
+use crate::fixture::{RBCONFIG, closure_of, listing, path, tree};
 use crate::request::Drop;
 
 fn request(roots: &[&str], drops: &[(&str, &str)]) -> Request {
@@ -270,4 +270,41 @@ proptest! {
             prop_assert_eq!(listing(&again), listing(&closure));
         }
     }
+}
+
+#[test]
+fn a_root_on_a_disk_gives_the_closure_of_the_same_root_in_memory() {
+    let mut tree = tree(&[
+        ("/bin", "-> usr/bin"),
+        ("/usr/bin/script", "#!/bin/interpreter\n"),
+        ("/usr/bin/interpreter", "-> ../lib/real"),
+        ("/usr/lib/ruby/3.3.0/rbconfig.rb", RBCONFIG.1),
+    ]);
+    let program = Elf::program().needs("liba.so.1").needs("libnone.so").build();
+    for (at, content) in [("/usr/lib/real", program), ("/lib/liba.so.1", Elf::library("liba.so.1").build())] {
+        let file = Entry::file(Metadata::root(0o755), content, Origin::default());
+        tree.insert(path(at), file).unwrap();
+    }
+    let folder = tempfile::tempdir().unwrap();
+    rootfs::write_directory(&tree, folder.path(), rootfs::Ownership::Ignore).unwrap();
+    let request = request(&["script", "/lib/*", "/usr/**/rbconfig.rb"], &[]);
+    let live = analyze(&LiveRoot::open(folder.path()).unwrap(), &request);
+    assert_eq!(live, analyze(&tree, &request));
+    assert!(live.entries.len() > 8 && !live.findings.is_empty());
+}
+
+#[test]
+fn what_cannot_be_read_is_a_finding() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["a", "b", "other"] {
+        fs_err::write(folder.path().join(name), "").unwrap();
+    }
+    let live = LiveRoot::open(folder.path()).unwrap();
+    // What was seen there is another file than what is read then.
+    assert!(live.get(&path("/a")).is_some());
+    fs_err::rename(folder.path().join("other"), folder.path().join("a")).unwrap();
+    let found = listing(&analyze(&live, &request(&["/a", "/b"], &[])));
+    assert_eq!(found[..2], ["/a: root: wanted", "/b: root: wanted"]);
+    assert!(found[2].starts_with("! /a: cannot be read: "), "{found:?}");
+    assert_eq!(found.len(), 3);
 }

@@ -6,6 +6,7 @@
 mod directory;
 mod hostile;
 mod listing;
+mod live;
 mod properties;
 mod reading;
 mod resolving;

@@ -1,0 +1,76 @@
+//! What has been looked up in a root on a disk: a map that only grows, so that what is in it can be lent out while others
+//! add to it.
+//!
+//! A slot is filled once and never emptied. The hash of a path leads from slot to slot, a few bits at a time, to the one
+//! that has the path, or to an empty one.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::OnceLock;
+
+use crate::live::Found;
+use crate::path::RootPath;
+
+/// How many bits of a hash choose the first slot: enough for what one program needs.
+const FIRST_BITS: u32 = 10;
+/// How many bits choose each further one.
+const BITS: u32 = 2;
+
+/// Paths that were looked up, with what is there.
+pub(super) struct Known {
+    hasher: RandomState,
+    first: Box<[Slot]>,
+}
+
+/// One path that was looked up.
+pub(super) struct Node {
+    pub(super) path: RootPath,
+    /// What is there; `None` where nothing is.
+    pub(super) found: Option<Found>,
+    further: [Slot; 1 << BITS],
+}
+
+type Slot = OnceLock<Box<Node>>;
+
+impl Known {
+    pub(super) fn new() -> Self {
+        let first = std::iter::repeat_with(Slot::new).take(1 << FIRST_BITS).collect();
+        Self { hasher: RandomState::new(), first }
+    }
+
+    pub(super) fn get(&self, path: &[u8]) -> Option<&Node> {
+        self.slot(path).get().map(|node| &**node)
+    }
+
+    /// Puts in what was found at a path, unless somebody else has done so before; gives back what counts.
+    pub(super) fn insert(&self, path: RootPath, found: Option<Found>) -> &Node {
+        let mut node = Box::new(Node { path, found, further: Default::default() });
+        loop {
+            // Between the look for an empty slot and the filling of it, another path may have taken it.
+            let slot = self.slot(node.path.as_bytes());
+            match slot.get() {
+                Some(known) => return known,
+                None => match slot.set(node) {
+                    Ok(()) => return slot.get().expect("a slot that was just filled"),
+                    Err(refused) => node = refused,
+                },
+            }
+        }
+    }
+
+    /// The slot that has a path, or the empty one where it belongs.
+    fn slot(&self, path: &[u8]) -> &Slot {
+        let mut hash = self.hasher.hash_one(path);
+        let mut slots = &*self.first;
+        let mut bits = FIRST_BITS;
+        loop {
+            let mask = (1 << bits) - 1;
+            let slot = &slots[usize::try_from(hash & mask).unwrap_or_default()];
+            match slot.get() {
+                Some(node) if node.path.as_bytes() != path => slots = &node.further,
+                _ => return slot,
+            }
+            hash >>= bits;
+            bits = BITS;
+        }
+    }
+}
