@@ -3,6 +3,7 @@
 //! and is measured in memory too. Then come made roots of growing size, each of which is kept as a whole: what a file costs
 //! must not grow with them. `CLOSURE_SIZES`, numbers with commas between them, says how large they get.
 
+#![allow(clippy::disallowed_methods, reason = "a benchmark is told by its environment what to measure")]
 #![allow(clippy::print_stdout, reason = "a benchmark is there to print")]
 #![allow(clippy::unwrap_used, reason = "a benchmark that cannot go on ends")]
 
