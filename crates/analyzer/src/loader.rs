@@ -215,21 +215,19 @@ fn glibc_folders(bytes: Option<&[u8]>, customs: Option<&Customs>) -> Vec<Vec<u8>
     })
 }
 
-/// A loader of glibc holds its folders as texts that start and end with a slash, one behind the other.
+/// A loader of glibc holds its folders as texts that start and end with a slash, one behind the other: the most of them
+/// where there are several such rows, as the end of a row looks like another.
 fn folders_in_glibc(bytes: &[u8]) -> Option<Vec<Vec<u8>>> {
-    let starting_with = |start: &[u8]| {
-        memchr::memmem::find_iter(bytes, start).find_map(|end| {
-            let texts: Vec<Vec<u8>> = bytes
-                .get(end + 1..)?
-                .split(|&byte| byte == 0)
-                .take(MOST_BUILT_IN)
-                .take_while(|text| text.len() > 1 && text.starts_with(b"/") && text.ends_with(b"/"))
-                .map(<[u8]>::to_vec)
-                .collect();
-            (texts.len() > 1).then_some(texts)
-        })
+    let row = |before: usize| -> Vec<Vec<u8>> {
+        let is_folder = |text: &&[u8]| text.len() > 1 && text.starts_with(b"/") && text.ends_with(b"/");
+        let texts = bytes.get(before + 1..).unwrap_or_default().split(|&byte| byte == 0);
+        texts.take(MOST_BUILT_IN).take_while(is_folder).map(<[u8]>::to_vec).collect()
     };
-    starting_with(b"\0/lib").or_else(|| starting_with(b"\0/usr/lib"))
+    let longest = |start: &[u8]| {
+        let rows = memchr::memmem::find_iter(bytes, start).map(row).filter(|row| row.len() > 1);
+        rows.reduce(|longest, row| if row.len() > longest.len() { row } else { longest })
+    };
+    longest(b"\0/lib").or_else(|| longest(b"\0/usr/lib"))
 }
 
 /// A loader of glibc holds the names of its folders below `glibc-hwcaps` as one text, from 2.33 on.
@@ -372,6 +370,10 @@ mod tests {
             let folders: Vec<_> = found.into_iter().map(|written| written.folder).collect();
             assert_eq!(texts(&folders), [format!("/opt/{lib}"), format!("/opt/{lib}x")]);
         }
+        // As in Debian's loader for armhf: what stands before the first row ends it in no NUL.
+        let row = "/lib/arm/\0/usr/lib/arm/\0/lib/\0/usr/lib/\0";
+        let twice = glibc(&format!("\u{1}{row}\u{19}\0{row}"));
+        assert_eq!(texts(&twice.folders), ["/lib/arm/", "/usr/lib/arm/", "/lib/", "/usr/lib/"]);
         let said = glibc("\0x86-64-v5:x86-64-v4:x86-64-v3:x86-64-v2\0 stable release version 2.41.\0");
         assert_eq!(texts(&said.hwcaps), ["x86-64-v5", "x86-64-v4", "x86-64-v3", "x86-64-v2"]);
         assert!(said.legacy_hwcaps.is_empty());

@@ -224,7 +224,9 @@ impl<'t> Search<'t> {
             let inner = folder.inner.iter().map(|inner| (&inner.path, inner.is_for_all && folder.is_for_all));
             for (path, is_for_all) in inner.chain([(&folder.path, folder.is_for_all)]) {
                 let candidate = || path.join(name).unwrap_or_else(|_| path.clone());
+                let by_cache = loader.libc == Libc::Glibc && folder.by_configuration;
                 match self.candidate(loader, path, name) {
+                    Candidate::Fits(file) if by_cache && !self.is_listed_as(&candidate(), &file.path) => {}
                     Candidate::Fits(file) if is_for_all => {
                         let library = Library { file, origin: path.clone() };
                         return Ok(Arc::new(Place { folder: Some(Arc::clone(folder)), library, better }));
@@ -235,7 +237,7 @@ impl<'t> Search<'t> {
                     }
                     Candidate::Unusable if *path == folder.path && is_for_all => {
                         let unusable = Miss::Unusable { candidate: candidate() };
-                        if loader.libc == Libc::Musl || !folder.by_configuration {
+                        if !by_cache {
                             return Err(unusable);
                         }
                         // ldconfig passes over it, and so the loader never hears of it.
@@ -246,6 +248,14 @@ impl<'t> Search<'t> {
             }
         }
         Err(miss)
+    }
+
+    /// Whether ldconfig lists a library under the name of this file or link: under its soname, and under that of a link for
+    /// the link editor too.
+    fn is_listed_as(&self, path: &RootPath, file: &RootPath) -> bool {
+        let Some(object) = self.object(file) else { return true };
+        let (Some(soname), name) = (object.soname, path.name()) else { return true };
+        name == soname || (path != file && name.ends_with(b".so") && soname.starts_with(name))
     }
 
     fn at_path(&self, loader: &Loader, path: &[u8]) -> Found {

@@ -374,6 +374,11 @@ fn what_ldconfig_passes_over_is_not_found_by_configuration() {
         found("liba.so.1", &[text()]),
         ["! /bin/p: cannot load the library liba.so.1: /opt/liba.so.1 comes first and is no shared object"]
     );
+    // Only the name that is listed leads to a file of another name.
+    let other = ("/opt/liba.so.1", library("libb.so.1"));
+    assert_eq!(found("liba.so.1", &[other]), ["! /bin/p: cannot find the library liba.so.1"]);
+    let link = [("/opt/liba.so", b"-> liba.so.1".to_vec()), ("/opt/liba.so.1", library("liba.so.1"))];
+    assert!(found("liba.so", &link).contains(&"/opt/liba.so.1: NEEDED liba.so of /bin/p".to_owned()));
     assert_eq!(
         found("plugin.so", &[("/opt/plugin.so", library("plugin.so"))]),
         ["! /bin/p: cannot find the library plugin.so"]
