@@ -95,9 +95,7 @@ fn request_for(tree: &Tree, spec: &ImageSpec, layers: &[LayerSpec]) -> Request {
         drop.shadowed_by.as_ref().is_none_or(|pattern| analyzer::matches(tree, pattern.as_str()))
     });
     Request {
-        roots: roots
-            .map(|(path, why)| analyzer::Root::pattern(path, why))
-            .collect(),
+        roots: roots.map(|(path, why)| analyzer::Root::pattern(path, why)).collect(),
         drop: drop
             .map(|drop| analyzer::Drop {
                 name: drop.name.clone(),
