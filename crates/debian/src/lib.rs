@@ -10,6 +10,8 @@ mod archive;
 mod compression;
 pub mod control;
 pub mod deb;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 pub mod mirror;
 pub mod openpgp;
 mod packages;

@@ -116,7 +116,7 @@ impl Index {
     }
 
     /// Every package, by name.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = Package<'_>> {
         self.entries.iter().map(|entry| self.package(entry))
     }

@@ -11,6 +11,8 @@
 pub mod annotation;
 pub mod document;
 pub mod export;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 pub mod media_type;
 
 mod atomic;

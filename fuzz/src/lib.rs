@@ -1,0 +1,162 @@
+//! What each fuzz target does with its bytes: read them as hostile input, and check what has to hold of the answer.
+//!
+//! `cargo fuzz run TARGET` runs one; `cargo run --example seeds` writes inputs to start from into `corpus`.
+
+use std::sync::Once;
+
+use analyzer::{Request, Root};
+use rootfs::{
+    Content, Dialect, Entry, Layer, Limits, Metadata, Origin, RootPath, TarOptions, Tree, write_tar,
+};
+
+/// A tree of executable files.
+fn tree(files: &[(&str, &[u8])]) -> Tree {
+    let mut tree = Tree::new();
+    for (path, bytes) in files {
+        let path = RootPath::parse(path).expect("a path of this file");
+        let entry = Entry::file(Metadata::root(0o755), bytes.to_vec(), Origin::default());
+        tree.insert(path, entry).expect("every parent is a folder");
+    }
+    tree
+}
+
+/// The closure of every file of a tree: each kept path exists, and has a chain to a root.
+fn analyse(files: &[(&str, &[u8])]) {
+    static ON_THIS_THREAD: Once = Once::new();
+    // Waking another thread takes longer than the analysis of so little.
+    ON_THIS_THREAD.call_once(|| {
+        rayon::ThreadPoolBuilder::new()
+            .num_threads(1)
+            .use_current_thread()
+            .build_global()
+            .expect("the first pool");
+    });
+    let tree = tree(files);
+    let roots = files.iter().map(|(path, _)| Root::pattern(*path, "fuzz"));
+    let closure = analyzer::analyze(&tree, &Request { roots: roots.collect(), ..Request::default() });
+    for path in closure.entries.keys() {
+        assert!(tree.get(path).is_some(), "{path} is kept and does not exist");
+        assert!(closure.chain(path).is_some(), "{path} has no chain");
+    }
+    for finding in &closure.findings {
+        assert!(!finding.key().is_empty() && !finding.to_string().is_empty());
+    }
+}
+
+/// An ELF object, and a library that it may find.
+pub fn elf(bytes: &[u8]) {
+    let library = testkit::elf::Elf::library("liba.so.1").build();
+    analyse(&[("/usr/bin/object", bytes), ("/lib/liba.so.1", &library)]);
+}
+
+/// The configuration of the loader, beside a program that needs a library.
+pub fn ld_so_conf(bytes: &[u8]) {
+    let program = testkit::elf::Elf::program().needs("liba.so.1").build();
+    let library = testkit::elf::Elf::library("liba.so.1").build();
+    let conf = "/etc/ld.so.conf.d/a.conf";
+    analyse(&[
+        ("/etc/ld.so.conf", bytes),
+        (conf, bytes),
+        ("/usr/bin/program", &program),
+        ("/opt/liba.so.1", &library),
+    ]);
+}
+
+/// A script.
+pub fn shebang(bytes: &[u8]) {
+    analyse(&[("/usr/bin/script", &[b"#!", bytes].concat()), ("/usr/bin/env", b""), ("/usr/bin/ruby", b"")]);
+}
+
+/// Ruby code.
+pub fn ruby(bytes: &[u8]) {
+    analyse(&[
+        ("/app/main.rb", &[b"#!/usr/bin/ruby\n", bytes].concat()),
+        ("/app/other.rb", bytes),
+        ("/usr/bin/ruby", b""),
+    ]);
+}
+
+/// The configuration of a Ruby.
+pub fn rbconfig(bytes: &[u8]) {
+    let library = testkit::elf::Elf::library("libruby.so.3.3").build();
+    analyse(&[
+        ("/usr/lib/libruby.so.3.3", &library),
+        ("/usr/lib/ruby/3.3.0/x86_64-linux/rbconfig.rb", bytes),
+        ("/usr/lib/ruby/3.3.0/set.rb", b""),
+    ]);
+}
+
+/// A tar in both dialects: what can be read is stacked, written, and read again as the same tree.
+pub fn tar(bytes: &[u8]) {
+    for dialect in [Dialect::Debian, Dialect::Oci] {
+        let Ok(layer) = Layer::parse(Content::from(bytes.to_vec()), dialect, Limits::default()) else {
+            continue;
+        };
+        let mut tree = Tree::new();
+        if tree.stack(&layer, Origin::default()).is_err() {
+            continue;
+        }
+        let written = |tree: &Tree| {
+            let mut tar = Vec::new();
+            write_tar(tree, &mut tar, &TarOptions { mtime: 0 }).map(|_| tar)
+        };
+        let Ok(first) = written(&tree) else { continue };
+        let layer = Layer::parse(Content::from(first.clone()), Dialect::Debian, Limits::default())
+            .expect("what is written can be read");
+        let mut again = Tree::new();
+        again.stack(&layer, Origin::default()).expect("what is written can be stacked");
+        assert!(
+            written(&again).is_ok_and(|second| second == first),
+            "another tree was read than was written"
+        );
+    }
+}
+
+/// A Debian package.
+pub fn deb(bytes: &[u8]) {
+    if let Ok(deb) = debian::deb::Deb::open(bytes) {
+        let _ = deb.data_tar(&mut std::io::sink(), 1 << 20);
+    }
+}
+
+/// The configuration of apt, in both forms.
+pub fn apt_sources(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let texts = [debian::mirror::AptSources::OneLine(&text), debian::mirror::AptSources::Deb822(&text)];
+    for text in texts {
+        let _ = debian::mirror::mirrors([text]);
+    }
+}
+
+/// An index of packages, with every field of every package.
+pub fn packages(bytes: &[u8]) {
+    debian::fuzzing::packages(bytes);
+}
+
+/// What a package needs.
+pub fn relation(bytes: &[u8]) {
+    debian::fuzzing::relations(&String::from_utf8_lossy(bytes));
+}
+
+/// A signed release file, and the same text as if it were signed.
+pub fn release(bytes: &[u8]) {
+    debian::fuzzing::release(bytes);
+}
+
+/// Every document of an image layout.
+pub fn oci_document(bytes: &[u8]) {
+    oci::fuzzing::documents(bytes);
+}
+
+/// The files that people and the program write: what is read and written again is the same.
+pub fn project(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let _ = schema::matrix::Matrix::parse("matrix.toml", &text);
+    let _ = schema::image::ImageSpec::parse("image.toml", &text);
+    let _ = schema::run::RunRecord::parse(&text);
+    if let Ok(lock) = schema::lock::Lock::parse("matrix.lock", &text) {
+        let rendered = lock.render();
+        let again = schema::lock::Lock::parse("matrix.lock", &rendered).expect("what is written can be read");
+        assert_eq!(again.render(), rendered);
+    }
+}
