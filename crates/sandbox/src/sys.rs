@@ -129,6 +129,8 @@ pub(crate) fn make_read_only(tree: impl AsFd) -> io::Result<()> {
 
 /// Brings up `lo` in the network namespace of the process; the kernel then gives it 127.0.0.1/8 and `::1`.
 pub(crate) fn raise_loopback(socket: impl AsFd) -> io::Result<()> {
+    // The type of requests is another in each C library; this one fits in all.
+    const SIOCSIFFLAGS: u16 = 0x8914;
     // SAFETY: ifreq is plain data, for which all zeros is a valid value.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
     for (to, from) in request.ifr_name.iter_mut().zip(b"lo") {
@@ -137,6 +139,6 @@ pub(crate) fn raise_loopback(socket: impl AsFd) -> io::Result<()> {
     // IFF_UP; the field is a short, the constant an int.
     request.ifr_ifru.ifru_flags = 1;
     // SAFETY: the descriptor is open for the time of the call, and SIOCSIFFLAGS reads one ifreq at the pointer.
-    let result = unsafe { libc::ioctl(socket.as_fd().as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request) };
+    let result = unsafe { libc::ioctl(socket.as_fd().as_raw_fd(), SIOCSIFFLAGS.into(), &raw const request) };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }

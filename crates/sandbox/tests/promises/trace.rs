@@ -6,7 +6,9 @@ use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use sandbox::{Access, Command, Outcome, Root, SandboxError, Status, Step, Trace, Use};
+#[cfg(target_arch = "x86_64")]
+use sandbox::Outcome;
+use sandbox::{Access, Command, Root, SandboxError, Status, Step, Trace, Use};
 
 #[cfg(target_arch = "x86_64")]
 use crate::assembled::{self, Argument, Call, HERE, Kind, bytes};
