@@ -155,17 +155,23 @@ impl<'t> Search<'t> {
         if name.contains(&b'/') {
             return self.at_path(loader, name);
         }
-        match self.in_folders(loader, name, first) {
-            Err(Miss::Absent { other_architecture }) => {
-                let found = self.in_known_folders(system, name, defaults);
-                match (found, other_architecture) {
-                    (Err(Miss::Absent { other_architecture: None }), other_architecture) => {
-                        Err(Miss::Absent { other_architecture })
-                    }
-                    (found, _) => found,
-                }
+        let mut better = Vec::new();
+        let other_architecture = match self.in_folders(loader, name, first, &mut better) {
+            Ok((folder, library)) => {
+                return Ok(Arc::new(Place { folder: Some(folder), library, better }));
             }
-            found => found,
+            Err(Miss::Absent { other_architecture }) => other_architecture,
+            Err(miss) => return Err(miss),
+        };
+        match self.in_known_folders(system, name, defaults) {
+            Ok(place) if better.is_empty() => Ok(place),
+            Ok(place) => {
+                better.extend_from_slice(&place.better);
+                let (folder, library) = (place.folder.clone(), place.library.clone());
+                Ok(Arc::new(Place { folder, library, better }))
+            }
+            Err(Miss::Absent { other_architecture: None }) => Err(Miss::Absent { other_architecture }),
+            Err(miss) => Err(miss),
         }
     }
 
@@ -213,23 +219,37 @@ impl<'t> Search<'t> {
                     || if folder.by_configuration { is_listed(name) } else { defaults == Defaults::Searched }
             };
             let folders: Vec<_> = system.folders.iter().filter(is_searched).cloned().collect();
-            self.in_folders(&system.loader, name, &folders)
+            let mut better = Vec::new();
+            let (folder, library) = self.in_folders(&system.loader, name, &folders, &mut better)?;
+            // The cache prefers a copy for the processor, in whatever folder it lies.
+            let behind = folders.iter().skip_while(|one| !Arc::ptr_eq(one, &folder)).skip(1);
+            for Inner { path, .. } in behind.flat_map(|folder| &folder.inner) {
+                if let Candidate::Fits(file) = self.candidate(&system.loader, path, name) {
+                    better.push(Library { file, origin: path.clone() });
+                }
+            }
+            Ok(Arc::new(Place { folder: Some(folder), library, better }))
         })
     }
 
-    fn in_folders(&self, loader: &Loader, name: &[u8], folders: &[Arc<Folder>]) -> Found {
+    /// Looks through folders up to the file that every processor can run, past copies for some of them.
+    fn in_folders(
+        &self,
+        loader: &Loader,
+        name: &[u8],
+        folders: &[Arc<Folder>],
+        better: &mut Vec<Library>,
+    ) -> Result<(Arc<Folder>, Library), Miss> {
         let mut miss = Miss::Absent { other_architecture: None };
-        let mut better = Vec::new();
         for folder in folders {
+            let by_cache = loader.libc == Libc::Glibc && folder.by_configuration;
             let inner = folder.inner.iter().map(|inner| (&inner.path, inner.is_for_all && folder.is_for_all));
             for (path, is_for_all) in inner.chain([(&folder.path, folder.is_for_all)]) {
                 let candidate = || path.join(name).unwrap_or_else(|_| path.clone());
-                let by_cache = loader.libc == Libc::Glibc && folder.by_configuration;
                 match self.candidate(loader, path, name) {
                     Candidate::Fits(file) if by_cache && !self.is_listed_as(&candidate(), &file.path) => {}
                     Candidate::Fits(file) if is_for_all => {
-                        let library = Library { file, origin: path.clone() };
-                        return Ok(Arc::new(Place { folder: Some(Arc::clone(folder)), library, better }));
+                        return Ok((Arc::clone(folder), Library { file, origin: path.clone() }));
                     }
                     Candidate::Fits(file) => better.push(Library { file, origin: path.clone() }),
                     Candidate::OtherArchitecture if miss == (Miss::Absent { other_architecture: None }) => {

@@ -293,6 +293,26 @@ fn an_older_folder_that_serves_every_processor_holds_the_baseline() {
 }
 
 #[test]
+fn copies_lie_in_other_folders_than_the_baseline() {
+    let copy = |folder: &str| (format!("{folder}/glibc-hwcaps/x86-64-v3/liba.so.1"), library("liba.so.1"));
+    let copies = [copy("/opt"), copy("/lib"), copy("/usr/lib")];
+    let copies = copies.iter().map(|(path, bytes)| (path.as_str(), bytes.clone()));
+    let own = ("/bin/p", Elf::program().runpath("/opt").needs("liba.so.1").build());
+    let loader = ("/lib64/ld-linux-x86-64.so.2", Elf::dynamic().payload(HWCAPS).build());
+    let files: Vec<_> = copies.chain([own, loader, ("/lib/liba.so.1", library("liba.so.1"))]).collect();
+    assert_eq!(
+        needs(&tree(&files)),
+        [
+            "/lib/glibc-hwcaps/x86-64-v3/liba.so.1: NEEDED liba.so.1 of /bin/p",
+            "/lib/liba.so.1: NEEDED liba.so.1 of /bin/p",
+            LOADER,
+            "/opt/glibc-hwcaps/x86-64-v3/liba.so.1: NEEDED liba.so.1 of /bin/p",
+            "/usr/lib/glibc-hwcaps/x86-64-v3/liba.so.1: NEEDED liba.so.1 of /bin/p",
+        ]
+    );
+}
+
+#[test]
 fn a_platform_has_copies_too() {
     let program = Elf::program().runpath("/opt/$PLATFORM").needs("liba.so.1").build();
     let at = |platform: &str| (format!("/opt/{platform}/liba.so.1"), library("liba.so.1"));
