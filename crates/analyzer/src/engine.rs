@@ -15,7 +15,7 @@ use crate::pattern::{self, BadPattern, Drops, Expansion};
 use crate::request::{Request, Root, Wanted};
 use crate::rules::RULES;
 use crate::scope::Scope;
-use crate::search::resolve_text;
+use crate::search::{Place, System, resolve_text};
 
 /// Visits of one generation that one thread takes at a time: most are over in less than a microsecond.
 const BATCH: usize = 64;
@@ -152,6 +152,35 @@ impl<'s> Answer<'s> {
                 self.real(path.clone(), Role::Own, reason.clone(), Strength::Soft);
             }
         }
+    }
+
+    /// Takes a library that a search in this system found, with the links to its folder and the better copies.
+    pub(crate) fn place(
+        &mut self,
+        place: &Place,
+        system: Option<&System>,
+        role: &Role,
+        reason: &Reason,
+        strength: Strength,
+    ) {
+        if let Some(folder) = &place.folder {
+            self.on_the_way(&folder.links, reason, strength);
+            if folder.by_configuration
+                && let Some(system) = system
+            {
+                // An image has such a library found by the cache that is made of these.
+                self.on_the_way(&system.configuration, reason, Strength::Soft);
+            }
+        }
+        self.resolved(place.library.file.clone(), role.clone(), reason.clone(), strength);
+        for copy in &place.better {
+            self.resolved(copy.file.clone(), role.clone(), reason.clone(), Strength::Soft);
+        }
+    }
+
+    /// Reports something about a line of a file.
+    pub(crate) fn find_at(&mut self, file: &RootPath, line: Option<u32>, kind: FindingKind) {
+        self.findings.push(Finding { file: Some(file.clone()), line, kind });
     }
 
     /// Reports something that is wrong.

@@ -81,6 +81,18 @@ pub enum FindingKind {
         /// The name of the library.
         name: String,
     },
+    /// A file should be Ruby, and is none that can be read.
+    NotRuby {
+        /// What is wrong with it.
+        problem: String,
+        /// Whether a program loads it for certain.
+        is_loaded: bool,
+    },
+    /// A Ruby program calls something that loads a file or a library with a name that it computes.
+    Computed {
+        /// The method, as `require`.
+        call: &'static str,
+    },
     /// A program is in none of the folders of the search path.
     ProgramNotFound {
         /// The name of the program.
@@ -108,7 +120,10 @@ impl Finding {
     /// Whether something goes wrong for certain.
     pub fn severity(&self) -> Severity {
         match self.kind {
-            FindingKind::OptionalLibraryNotFound { .. } | FindingKind::UnreadableNote => Severity::Undecided,
+            FindingKind::OptionalLibraryNotFound { .. }
+            | FindingKind::UnreadableNote
+            | FindingKind::Computed { .. }
+            | FindingKind::NotRuby { is_loaded: false, .. } => Severity::Undecided,
             _ => Severity::Unmet,
         }
     }
@@ -128,6 +143,8 @@ impl Finding {
             }
             FindingKind::UnreadableNote => ("unreadable-note", String::new()),
             FindingKind::OptionalLibraryNotFound { name } => ("optional-library-not-found", name.clone()),
+            FindingKind::NotRuby { .. } => ("not-ruby", String::new()),
+            FindingKind::Computed { call } => ("computed", (*call).to_owned()),
             FindingKind::ProgramNotFound { name } => ("program-not-found", name.clone()),
             FindingKind::NotFound { path, .. } => ("not-found", path.clone()),
             FindingKind::Dropped { path, .. } => ("dropped", path.to_string()),
@@ -184,6 +201,8 @@ impl fmt::Display for FindingKind {
             Self::OptionalLibraryNotFound { name } => {
                 write!(out, "may open the library {name}, which is not there")
             }
+            Self::NotRuby { problem, .. } => write!(out, "cannot be read as Ruby: {problem}"),
+            Self::Computed { call } => write!(out, "calls {call} with a name that it computes"),
             Self::ProgramNotFound { name } => write!(out, "cannot find the program {name}"),
             Self::NotFound { path, because } => write!(out, "cannot find {path}, its {because}"),
             Self::Dropped { path, by, because } => {

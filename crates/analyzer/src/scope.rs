@@ -8,7 +8,9 @@ use crate::load::Load;
 use crate::memo::{Memo, remember};
 use crate::pattern::Drops;
 use crate::ruby::{self, Ruby};
+use crate::ruby_source::{self, Source};
 use crate::search::Search;
+use crate::shebang;
 
 /// What every rule may look at.
 pub(crate) struct Scope<'t> {
@@ -20,6 +22,7 @@ pub(crate) struct Scope<'t> {
     programs: Memo<RootPath, Arc<Load<'t>>>,
     rubies: Memo<RootPath, Option<Arc<Ruby>>>,
     rubies_near: Memo<RootPath, Arc<[Arc<Ruby>]>>,
+    sources: Memo<RootPath, Arc<Source>>,
 }
 
 impl<'t> Scope<'t> {
@@ -32,6 +35,7 @@ impl<'t> Scope<'t> {
             programs: Mutex::default(),
             rubies: Mutex::default(),
             rubies_near: Mutex::default(),
+            sources: Mutex::default(),
         }
     }
 
@@ -50,6 +54,21 @@ impl<'t> Scope<'t> {
         remember(&self.rubies_near, folder, || {
             ruby::rbconfigs_near(self.tree, folder).iter().filter_map(|path| self.ruby(path)).collect()
         })
+    }
+
+    /// What a Ruby source names, read once.
+    pub(crate) fn source(&self, path: &RootPath, content: &[u8]) -> Arc<Source> {
+        remember(&self.sources, path, || Arc::new(ruby_source::read(content)))
+    }
+
+    /// The Ruby that runs a script: the one of its first line, or the one that is found by its name.
+    pub(crate) fn interpreter(&self, script: &[u8]) -> Option<RootPath> {
+        let named = shebang::parse(script).and_then(|shebang| match shebang.program {
+            Some(program) => self.find_program(program),
+            None => RootPath::parse(shebang.interpreter).ok(),
+        });
+        let path = named.or_else(|| self.find_program(b"ruby"))?;
+        Some(self.tree.resolve(&path).ok()?.path)
     }
 
     /// The path of the first program of this name in the search path.

@@ -15,7 +15,7 @@ use crate::engine::{Answer, Role, Strength, Visit, escaped};
 use crate::finding::FindingKind;
 use crate::load::{Load, Needed, Way};
 use crate::scope::Scope;
-use crate::search::{Miss, Place};
+use crate::search::Miss;
 
 pub(super) struct Elf;
 
@@ -75,7 +75,7 @@ impl Elf {
         match &need.found {
             Ok(place) => {
                 let role = if need.way == Way::Auditing { Role::Own } else { Role::Needed };
-                answer_place(load, place, &role, strength, &reason, answer);
+                answer.place(place, load.system.as_deref(), &role, &reason, strength);
             }
             Err(_) if strength == Strength::Soft => {
                 answer.find(reason.from, FindingKind::OptionalLibraryNotFound { name });
@@ -116,29 +116,6 @@ fn because(way: &Way, name: &str) -> String {
             format!("dlopen {name} for {feature}, {}", priority.name())
         }
         Way::Opened { feature: None, priority } => format!("dlopen {name}, {}", priority.name()),
-    }
-}
-
-fn answer_place(
-    load: &Load<'_>,
-    place: &Place,
-    role: &Role,
-    strength: Strength,
-    reason: &Reason,
-    answer: &mut Answer<'_>,
-) {
-    if let Some(folder) = &place.folder {
-        answer.on_the_way(&folder.links, reason, strength);
-        if folder.by_configuration
-            && let Some(system) = &load.system
-        {
-            // An image has such a library found by the cache that is made of these.
-            answer.on_the_way(&system.configuration, reason, Strength::Soft);
-        }
-    }
-    answer.resolved(place.library.file.clone(), role.clone(), reason.clone(), strength);
-    for copy in &place.better {
-        answer.resolved(copy.file.clone(), role.clone(), reason.clone(), Strength::Soft);
     }
 }
 

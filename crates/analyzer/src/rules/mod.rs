@@ -4,6 +4,7 @@
 mod certificates;
 mod elf;
 mod glibc;
+mod opened;
 mod openssl;
 mod ruby;
 mod shebang;
@@ -35,11 +36,12 @@ pub(crate) trait Rule: Sync {
 }
 
 /// Every rule.
-pub(crate) const RULES: [&dyn Rule; 9] = [
+pub(crate) const RULES: [&dyn Rule; 10] = [
     &symlink::Symlink,
     &elf::Elf,
     &shebang::Shebang,
     &ruby::Ruby,
+    &opened::Opened,
     &glibc::Glibc,
     &openssl::OpenSsl,
     &certificates::Certificates,
