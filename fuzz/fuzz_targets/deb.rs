@@ -1,3 +1,5 @@
+//! Debian packages.
+
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz::deb(bytes));

@@ -1,3 +1,5 @@
+//! ELF objects.
+
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz::elf(bytes));

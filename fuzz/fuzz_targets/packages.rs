@@ -1,3 +1,5 @@
+//! Indexes of packages.
+
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz::packages(bytes));

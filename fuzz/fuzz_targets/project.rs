@@ -1,3 +1,5 @@
+//! Files of a project.
+
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz::project(bytes));

@@ -1,3 +1,5 @@
+//! Ruby code.
+
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz::ruby(bytes));

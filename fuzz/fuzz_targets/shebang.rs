@@ -1,3 +1,5 @@
+//! Scripts.
+
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz::shebang(bytes));

@@ -1,3 +1,5 @@
+//! Tars.
+
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz::tar(bytes));
