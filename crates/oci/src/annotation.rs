@@ -2,6 +2,9 @@
 
 /// The reference of a descriptor in the index of a layout.
 pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
+/// Set to `true` on the descriptor of a manifest in an index: its layers are in zstd, so whoever understands that may
+/// prefer it over its gzip siblings. Not of the specification: `podman push --add-compression` began it.
+pub const ZSTD: &str = "io.github.containers.compression.zstd";
 /// When it was made, in RFC 3339.
 pub const CREATED: &str = "org.opencontainers.image.created";
 /// A title for people.

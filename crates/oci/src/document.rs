@@ -12,7 +12,7 @@ use schema::{Architecture, Digest};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::media_type;
+use crate::{annotation, media_type};
 
 /// `schemaVersion` of manifests and indexes (OCI image specification, "Image Manifest Property Descriptions").
 const SCHEMA_VERSION: u32 = 2;
@@ -58,6 +58,11 @@ impl Descriptor {
             size,
         }
     }
+
+    /// Whether it says that its layers are in zstd.
+    pub(crate) fn is_zstd(&self) -> bool {
+        self.annotations.get(annotation::ZSTD).is_some_and(|value| value == "true")
+    }
 }
 
 /// A kind of machine. The values are those of Go's `GOARCH` and `GOOS`.
@@ -76,6 +81,11 @@ impl Platform {
     /// Linux on this architecture.
     pub fn linux(architecture: Architecture) -> Self {
         Self { architecture: architecture.name().to_owned(), os: "linux".to_owned(), variant: None }
+    }
+
+    /// Whether it is Linux on this architecture.
+    pub(crate) fn is_linux(&self, architecture: Architecture) -> bool {
+        self.os == "linux" && self.architecture == architecture.name()
     }
 }
 
@@ -144,6 +154,27 @@ impl Manifest {
             subject: None,
         }
     }
+
+    /// The manifest of a document about `subject` (OCI image specification, "Guidelines for Artifact Usage").
+    pub(crate) fn artifact(artifact_type: &str, document: Descriptor, subject: Descriptor) -> Self {
+        let empty = Descriptor::of(media_type::EMPTY, EMPTY);
+        Self {
+            artifact_type: Some(artifact_type.to_owned()),
+            subject: Some(subject),
+            ..Self::new(empty, vec![document], Annotations::new())
+        }
+    }
+}
+
+/// The bytes of a configuration that says nothing.
+pub(crate) const EMPTY: &[u8] = b"{}";
+
+/// What a manifest or an index says that it is.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Claim {
+    #[serde(default)]
+    pub(crate) media_type: Option<String>,
 }
 
 /// The configuration of an image (OCI image specification, "Image Configuration").
@@ -285,7 +316,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::annotation;
 
     fn text(document: &impl Serialize) -> String {
         String::from_utf8(canonical(document)).unwrap()

@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use rootfs::{StackError, TarError};
-use schema::Digest;
+use schema::{Architecture, Digest};
 
 use crate::reference::Reference;
 use crate::unpack::UnpackError;
@@ -65,6 +65,16 @@ pub enum Fault {
         reference: String,
         /// The names that there are.
         known: Vec<Reference>,
+    },
+    /// A name leads to images, and none of them is for the machine that is meant.
+    #[error("cannot find an image for {architecture} under `{name}`")]
+    NoArchitecture {
+        /// The name, or the digest where there is none.
+        name: String,
+        /// What was asked for.
+        architecture: Architecture,
+        /// The machines that there are images for.
+        known: Vec<String>,
     },
     /// Two entries of the index have the same name.
     #[error("cannot tell which image `{0}` is: the index has the reference twice")]
@@ -159,6 +169,9 @@ impl LayoutError {
                 let listed: Vec<&str> = known.iter().take(LISTED).map(Reference::as_str).collect();
                 let more = if known.len() > LISTED { ", ..." } else { "" };
                 Some(format!("there is {}{more}", listed.join(", ")))
+            }
+            Fault::NoArchitecture { known, .. } if !known.is_empty() => {
+                Some(format!("there is one for {}", known.join(" and ")))
             }
             Fault::NoBlob(_) | Fault::BlobSize { .. } | Fault::BlobDigest { .. } => {
                 Some("build all images again: what is damaged is written anew".to_owned())

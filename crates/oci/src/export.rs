@@ -1,4 +1,4 @@
-//! Handing one image on: as a layout of its own, as the archive that `docker save` writes, or as a plain folder.
+//! Handing an image on: as a layout of its own, as the archive that `docker save` writes, or as a plain folder.
 //!
 //! Invariants: the same image gives the same bytes; what is at the output is replaced only when that is asked for, by
 //! something whole, and only if it is an earlier export or as good as nothing; an export that fails leaves nothing
@@ -10,11 +10,13 @@ use std::path::{Path, PathBuf};
 
 use fs_err::File;
 use rootfs::{DirectoryError, Entry, Metadata, Origin, Ownership, RootPath, TarOptions, Tree, WriteError};
+use schema::Architecture;
 use serde::Serialize;
 
 use crate::document;
 use crate::error::LayoutError;
 use crate::image::Image;
+use crate::image_index::ImageIndex;
 use crate::layout::Layout;
 use crate::output::{Form, Output};
 use crate::reference::Reference;
@@ -108,26 +110,41 @@ impl ExportError {
     }
 }
 
-/// Exports `image` as an OCI image layout in the folder `output`, under each of `references`.
+/// Exports `index` as an OCI image layout in the folder `output`, under each of `references`: all of its images, or those
+/// for one architecture, with everything that refers to them.
 ///
 /// # Errors
-/// An image that is damaged, an output that exists or cannot be written.
+/// An image that is damaged or not there, an output that exists or cannot be written.
 pub fn oci_layout(
-    image: &Image,
+    index: &ImageIndex,
+    architecture: Option<Architecture>,
     references: &[Reference],
     output: &Path,
     existing: Existing,
 ) -> Result<(), ExportError> {
-    let form = Form::Layout { source: image.layout().directory() };
+    let source = index.layout();
+    let part = architecture.map(|architecture| index.only(architecture)).transpose()?.flatten();
+    let form = Form::Layout { source: source.directory() };
     Output { path: output, existing, form }.publish(|staged| {
         let layout = Layout::create(staged)?;
         let writer = layout.writer()?;
-        let layers = image.layers.iter().map(|layer| &layer.descriptor);
-        for descriptor in layers.chain([&image.manifest.config, &image.descriptor]) {
-            writer.put_blob(&descriptor.digest, &image.layout().blob(descriptor)?)?;
+        let (named, mut blobs) = match &part {
+            None => (&index.descriptor, source.reach([index.descriptor.clone()])?),
+            Some(part) => {
+                writer.put_index(part)?;
+                (&part.descriptor, source.reach(part.images.iter().cloned())?)
+            }
+        };
+        let unnamed = source.entries(source.index()?.1.manifests)?.unnamed.into_iter();
+        let unnamed = unnamed.map(|descriptor| (descriptor.digest, descriptor)).collect();
+        let referrers = source.referring(unnamed, blobs.iter().map(|(digest, _)| *digest).collect());
+        blobs.extend(source.reach(referrers.values().cloned())?);
+        for (digest, size) in blobs {
+            writer.put_blob(&digest, &source.bytes(digest, size)?)?;
         }
-        writer.set_refs(|refs| {
-            refs.extend(references.iter().map(|reference| (reference.clone(), image.descriptor.clone())));
+        writer.set_listing(|listing| {
+            listing.names.extend(references.iter().map(|reference| (reference.clone(), named.clone())));
+            listing.referrers.extend(referrers);
         })?;
         Ok(())
     })

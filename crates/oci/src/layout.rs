@@ -3,8 +3,8 @@
 //!
 //! ```text
 //! oci-layout            the version of the layout; its lock guards the index
-//! index.json            reference -> manifest
-//! blobs/sha256/<hex>    manifests, configurations, layers; the lock of `blobs` is shared by all writers
+//! index.json            reference -> index of images; and, without a name, what refers to one of them
+//! blobs/sha256/<hex>    indexes, manifests, configurations, layers; the lock of `blobs` is shared by all writers
 //! ```
 //!
 //! Nothing that is read is trusted: documents are bounded in size, and every blob is compared with its descriptor
@@ -22,9 +22,10 @@ use serde::de::DeserializeOwned;
 
 use crate::annotation;
 use crate::atomic::{self, Existing};
-use crate::document::{self, Descriptor, Index, LayoutMarker, Manifest};
+use crate::document::{self, Claim, Descriptor, Index, LayoutMarker, Manifest};
 use crate::error::{Fault, LayoutError};
 use crate::image::Image;
+use crate::image_index::ImageIndex;
 use crate::media_type;
 use crate::reference::Reference;
 use crate::writer::Writer;
@@ -118,7 +119,7 @@ impl Layout {
         Ok(Writer::new(self, self.share()?))
     }
 
-    /// Every image by its name.
+    /// The index, or the manifest in another program's layout, that each name leads to.
     ///
     /// # Errors
     /// An index that is damaged, or has a name twice.
@@ -126,14 +127,14 @@ impl Layout {
         Ok(self.entries(self.index()?.1.manifests)?.named)
     }
 
-    /// The image with this reference, its manifest and configuration verified.
+    /// The images with this reference.
     ///
     /// # Errors
-    /// No such image, or one that is damaged or no image of the specification.
-    pub fn resolve(&self, reference: &str) -> Result<Image, LayoutError> {
+    /// No such reference, or an index that is damaged.
+    pub fn resolve(&self, reference: &str) -> Result<ImageIndex, LayoutError> {
         let mut references = self.references()?;
         match references.remove(reference) {
-            Some(descriptor) => self.image(descriptor),
+            Some(descriptor) => ImageIndex::read(self, reference, descriptor),
             None => Err(self.error(Fault::NoReference {
                 reference: reference.to_owned(),
                 known: references.into_keys().collect(),
@@ -164,7 +165,11 @@ impl Layout {
     /// # Errors
     /// A blob that is missing, or not the one that the descriptor tells of.
     pub fn blob(&self, descriptor: &Descriptor) -> Result<Content, LayoutError> {
-        let Descriptor { digest, size, .. } = *descriptor;
+        self.bytes(descriptor.digest, descriptor.size)
+    }
+
+    /// The bytes of the blob of this digest and size, verified.
+    pub(crate) fn bytes(&self, digest: Digest, size: u64) -> Result<Content, LayoutError> {
         self.blob_size(digest, size)?;
         let path = self.blob_path(&digest);
         let content = Content::map(&path).map_err(|source| self.io("read a blob", source))?;
@@ -194,7 +199,15 @@ impl Layout {
         if size > DOCUMENT_LIMIT {
             return Err(self.error(Fault::DocumentTooLarge { path, size, limit: DOCUMENT_LIMIT }));
         }
-        self.parse(&path, &self.blob(descriptor)?)
+        let bytes = self.blob(descriptor)?;
+        // One that is read as something else could be two images at once.
+        let claim: Claim = self.parse(&path, &bytes)?;
+        match claim.media_type {
+            Some(found) if found != media_type => {
+                Err(self.error(Fault::MediaType { digest, expected: media_type, found }))
+            }
+            _ => self.parse(&path, &bytes),
+        }
     }
 
     /// Digest and size of every blob that the descriptors lead to, themselves among them.

@@ -7,6 +7,8 @@ pub const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 pub const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 /// The configuration of an image.
 pub const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+/// The configuration of what has none: `{}` (OCI image specification, "Guidance for an Empty Descriptor").
+pub const EMPTY: &str = "application/vnd.oci.empty.v1+json";
 /// A layer that is not compressed.
 pub const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 /// A layer in gzip.

@@ -6,8 +6,8 @@ use schema::{Architecture, Digest};
 use crate::document::{
     self, Annotations, Descriptor, Execution, History, ImageConfig, Manifest, Platform, RootFilesystem,
 };
-use crate::media_type;
 use crate::pack::PackedLayer;
+use crate::{annotation, media_type};
 
 /// Everything that an image is, apart from its layers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,7 +40,7 @@ pub struct NewImage {
     pub config: Vec<u8>,
     /// The bytes of the manifest.
     pub manifest: Vec<u8>,
-    /// The descriptor of the manifest, with its platform.
+    /// The descriptor of the manifest, with its platform, and marked where a layer is in zstd.
     pub descriptor: Descriptor,
 }
 
@@ -49,7 +49,8 @@ impl NewImage {
     pub fn new(recipe: Recipe, layers: Vec<NewLayer>) -> Self {
         let Recipe { architecture, created, execution, annotations } = recipe;
         let diff_ids: Vec<Digest> = layers.iter().map(|layer| layer.layer.diff_id).collect();
-        let descriptors = layers.iter().map(|layer| layer.layer.descriptor()).collect();
+        let descriptors: Vec<Descriptor> = layers.iter().map(|layer| layer.layer.descriptor()).collect();
+        let is_zstd = descriptors.iter().any(|layer| layer.media_type == media_type::LAYER_ZSTD);
         let history = layers.into_iter().map(|layer| History {
             comment: Some(layer.comment),
             created: Some(created),
@@ -68,8 +69,11 @@ impl NewImage {
         });
         let manifest = Manifest::new(Descriptor::of(media_type::CONFIG, &config), descriptors, annotations);
         let manifest = document::canonical(&manifest);
-        let descriptor =
+        let mut descriptor =
             Descriptor { platform: Some(platform), ..Descriptor::of(media_type::MANIFEST, &manifest) };
+        if is_zstd {
+            descriptor.annotations.insert(annotation::ZSTD.to_owned(), "true".to_owned());
+        }
         Self { config, manifest, descriptor }
     }
 }

@@ -102,17 +102,25 @@ impl PackedLayer {
     }
 }
 
-/// Compresses `tar`, on the calling thread: packs of several layers run side by side.
+/// Compresses `tar`, on the calling thread: several run side by side.
 ///
 /// # Errors
 /// A level that does not exist, or a failure of the zstd library.
-pub fn pack(tar: &[u8], compression: Compression) -> Result<Packed, PackError> {
-    let bytes = match compression {
-        Compression::Gzip { level } => gzip(tar, level).ok_or(PackError::Level(compression))?,
+pub fn compress(tar: &[u8], compression: Compression) -> Result<Vec<u8>, PackError> {
+    match compression {
+        Compression::Gzip { level } => gzip(tar, level).ok_or(PackError::Level(compression)),
         Compression::Zstd { level: level @ 1..=19 } => zstd(tar, level, ZSTD_WORKERS)
-            .map_err(|source| PackError::Zstd { size: tar.len() as u64, source })?,
-        Compression::Zstd { .. } => return Err(PackError::Level(compression)),
-    };
+            .map_err(|source| PackError::Zstd { size: tar.len() as u64, source }),
+        Compression::Zstd { .. } => Err(PackError::Level(compression)),
+    }
+}
+
+/// Compresses `tar` to a layer, on the calling thread.
+///
+/// # Errors
+/// Those of [`compress`].
+pub fn pack(tar: &[u8], compression: Compression) -> Result<Packed, PackError> {
+    let bytes = compress(tar, compression)?;
     let layer = PackedLayer {
         digest: Digest::of(&bytes),
         diff_id: Digest::of(tar),

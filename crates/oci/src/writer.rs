@@ -11,11 +11,13 @@ use rootfs::Content;
 use schema::Digest;
 
 use crate::annotation;
+use crate::artifact::NewArtifact;
 use crate::atomic::{self, Existing};
-use crate::document::{self, Descriptor};
+use crate::document::{self, Descriptor, EMPTY};
 use crate::error::{Fault, LayoutError};
-use crate::layout::Layout;
+use crate::layout::{Entries, Layout};
 use crate::new_image::NewImage;
+use crate::new_index::NewIndex;
 use crate::reference::Reference;
 
 /// The right to write into a layout. Several may be held at once, in one process or in many.
@@ -24,6 +26,15 @@ pub struct Writer<'a> {
     layout: &'a Layout,
     /// Shared by all writers, so that nobody removes a blob that is about to get a name.
     _lock: File,
+}
+
+/// What the index file of a layout lists, but for what other programs put there.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// What has a name: an index of images.
+    pub names: BTreeMap<Reference, Descriptor>,
+    /// What refers to any of them or to their images, by its digest.
+    pub referrers: BTreeMap<Digest, Descriptor>,
 }
 
 impl<'a> Writer<'a> {
@@ -69,15 +80,44 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    /// Lets `change` alter which image has which name, and writes the index if that made a difference; says whether it
-    /// did. Other runs that change names wait meanwhile, so `change` sees and keeps what they did.
+    /// Puts an index; its images must be there before it gets a name.
     ///
     /// # Errors
-    /// A name for an image of which something is missing or damaged; an index that cannot be read or written.
+    /// A file that cannot be written.
+    pub fn put_index(&self, index: &NewIndex) -> Result<(), LayoutError> {
+        self.put_blob(&index.descriptor.digest, &index.bytes).map(drop)
+    }
+
+    /// Puts a document about an image; it is a referrer once it is in a [`Listing`].
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub fn put_artifact(&self, artifact: &NewArtifact) -> Result<(), LayoutError> {
+        for bytes in [EMPTY, &artifact.document, &artifact.manifest] {
+            self.put_blob(&Digest::of(bytes), bytes)?;
+        }
+        Ok(())
+    }
+
+    /// Lets `change` alter what has which name, as [`Self::set_listing`] does.
+    ///
+    /// # Errors
+    /// Those of [`Self::set_listing`].
     pub fn set_refs(
         &self,
         change: impl FnOnce(&mut BTreeMap<Reference, Descriptor>),
     ) -> Result<bool, LayoutError> {
+        self.set_listing(|listing| change(&mut listing.names))
+    }
+
+    /// Lets `change` alter what the layout lists, and writes the index file if that made a difference; says whether it
+    /// did. Referrers of what has no name any more go. Other runs that change it wait meanwhile, so `change` sees and
+    /// keeps what they did.
+    ///
+    /// # Errors
+    /// A name for something that is not there in whole, a referrer likewise; an index file that cannot be read or
+    /// written.
+    pub fn set_listing(&self, change: impl FnOnce(&mut Listing)) -> Result<bool, LayoutError> {
         let marker = self.layout.marker_path();
         let lock = OpenOptions::new().read(true).write(true).open(&marker);
         let _lock = lock
@@ -85,20 +125,28 @@ impl<'a> Writer<'a> {
             .map_err(|source| self.layout.io("lock the index", source))?;
 
         let (before, mut index) = self.layout.index()?;
-        let entries = self.layout.entries(std::mem::take(&mut index.manifests))?;
-        let mut named = entries.named.clone();
-        change(&mut named);
-        for (name, descriptor) in &named {
-            if entries.named.get(name) != Some(descriptor) {
-                self.layout.check(descriptor)?;
-            }
-        }
+        let Entries { named: names, unnamed } = self.layout.entries(std::mem::take(&mut index.manifests))?;
+        let (referrers, others): (Vec<_>, Vec<_>) =
+            unnamed.into_iter().partition(|descriptor| self.refers(descriptor));
+        let referrers = referrers.into_iter().map(|referrer| (referrer.digest, referrer)).collect();
+        let old = Listing { names, referrers };
+        let mut listing = old.clone();
+        change(&mut listing);
+        let new_names = listing.names.iter().filter(|(name, named)| old.names.get(*name) != Some(named));
+        let new_referrers =
+            listing.referrers.iter().filter(|(digest, _)| !old.referrers.contains_key(digest));
+        new_names
+            .map(|(_, descriptor)| descriptor)
+            .chain(new_referrers.map(|(_, descriptor)| descriptor))
+            .try_for_each(|descriptor| self.layout.check(descriptor))?;
 
-        let named = named.into_iter().map(|(name, mut descriptor)| {
+        let Listing { names, referrers } = listing;
+        let referrers = self.alive(referrers, names.values().chain(&others));
+        let named = names.into_iter().map(|(name, mut descriptor)| {
             descriptor.annotations.insert(annotation::REF_NAME.to_owned(), name.to_string());
             descriptor
         });
-        index.manifests = named.chain(entries.unnamed).collect();
+        index.manifests = named.chain(referrers.into_values()).chain(others).collect();
         let after = document::canonical(&index);
         if after == before {
             return Ok(false);
@@ -107,5 +155,32 @@ impl<'a> Writer<'a> {
         atomic::write(&path, &after, &self.layout.blobs(), Existing::Replace)
             .map_err(|source| self.layout.io("write the index", source))?;
         Ok(true)
+    }
+
+    /// Whether an entry without a name is a referrer. One that is damaged is told by the type that it is listed with.
+    fn refers(&self, entry: &Descriptor) -> bool {
+        match self.layout.manifest(entry) {
+            Ok(manifest) => manifest.subject.is_some(),
+            Err(_) => entry.artifact_type.is_some(),
+        }
+    }
+
+    /// The referrers of what `roots` lead to.
+    fn alive<'b>(
+        &self,
+        referrers: BTreeMap<Digest, Descriptor>,
+        roots: impl Iterator<Item = &'b Descriptor>,
+    ) -> BTreeMap<Digest, Descriptor> {
+        if referrers.is_empty() {
+            return referrers;
+        }
+        match self.layout.reach(roots.cloned()) {
+            Ok(reached) => {
+                let subjects = reached.into_iter().map(|(digest, _)| digest).collect();
+                self.layout.referring(referrers, subjects)
+            }
+            // It is not known what they refer to: somebody else's image is damaged.
+            Err(_) => referrers,
+        }
     }
 }

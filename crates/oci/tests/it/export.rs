@@ -7,7 +7,7 @@ use oci::{Image, Layout};
 use rootfs::{Content, Dialect, Kind, Layer, Limits, Origin, Ownership, RootPath, Tree};
 use schema::Digest;
 
-use crate::fixture::{files, put, reference};
+use crate::fixture::{files, open, put, reference};
 
 fn with_image(test: impl FnOnce(&Image, &Path)) {
     let folder = tempfile::tempdir().unwrap();
@@ -16,7 +16,7 @@ fn with_image(test: impl FnOnce(&Image, &Path)) {
     put(&layout, &["ruby:3.4"], "3.4.5");
     let out = folder.path().join("out");
     fs_err::create_dir(&out).unwrap();
-    test(&layout.resolve("ruby:3.3").unwrap(), &out);
+    test(&open(&layout, "ruby:3.3").unwrap(), &out);
 }
 
 fn listing(folder: &Path) -> String {
@@ -29,13 +29,13 @@ fn listing(folder: &Path) -> String {
 fn a_layout_has_the_one_image_and_nothing_else() {
     with_image(|image, out| {
         let output = out.join("layout");
-        export::oci_layout(image, &[reference("mine:1")], &output, Existing::Refuse).unwrap();
+        oci_layout(image, "mine:1", &output, Existing::Refuse).unwrap();
         let layout = Layout::open(&output).unwrap();
-        let exported = layout.resolve("mine:1").unwrap();
+        let exported = open(&layout, "mine:1").unwrap();
         assert_eq!(exported.manifest, image.manifest);
         assert_eq!(exported.tree().unwrap().len(), image.tree().unwrap().len());
         assert_eq!(layout.references().unwrap().len(), 1);
-        assert_eq!(files(&output.join("blobs")).len(), 4);
+        assert_eq!(files(&output.join("blobs")).len(), 5);
         assert_eq!(fs_err::read_dir(out).unwrap().count(), 1);
     });
 }
@@ -81,6 +81,11 @@ fn a_folder_is_the_root_of_the_image() {
     });
 }
 
+fn oci_layout(image: &Image, name: &str, output: &Path, existing: Existing) -> Result<(), ExportError> {
+    let index = image.layout().resolve("ruby:3.3")?;
+    export::oci_layout(&index, None, &[reference(name)], output, existing)
+}
+
 fn directory(image: &Image, output: &Path, existing: Existing) -> Result<(), ExportError> {
     let mark = RootPath::parse("/usr/bin/ruby").unwrap();
     export::directory(image, output, existing, Ownership::Ignore, &mark)
@@ -90,9 +95,7 @@ type Export = fn(&Image, &Path, Existing) -> Result<(), ExportError>;
 
 /// Every form, with its name.
 const FORMS: [(&str, Export); 3] = [
-    ("layout", |image, output, existing| {
-        export::oci_layout(image, &[reference("ruby:3.3")], output, existing)
-    }),
+    ("layout", |image, output, existing| oci_layout(image, "ruby:3.3", output, existing)),
     ("archive", |image, output, existing| {
         export::docker_archive(image, &[reference("ruby:3.3")], output, existing)
     }),
@@ -193,7 +196,7 @@ fn the_layout_of_the_image_itself_is_never_replaced() {
     with_image(|image, _| {
         let layout = image.layout().directory();
         let before = files(layout);
-        let error = export::oci_layout(image, &[], &layout.join("../layout"), Existing::Replace).unwrap_err();
+        let error = oci_layout(image, "ruby:3.3", &layout.join("../layout"), Existing::Replace).unwrap_err();
         assert!(error.to_string().ends_with("is the layout that the image comes from"), "{error}");
         assert_eq!(files(layout), before);
     });

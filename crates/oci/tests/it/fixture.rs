@@ -6,7 +6,10 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use oci::document::{Descriptor, Execution};
-use oci::{Compression, Layout, NewImage, NewLayer, Packed, Recipe, Reference, pack};
+use oci::{
+    Compression, Image, Layout, LayoutError, NewImage, NewIndex, NewLayer, Packed, Prefer, Recipe, Reference,
+    pack,
+};
 use rootfs::{Entry, Metadata, Origin, RootPath, TarOptions, Tree, write_tar};
 use schema::Architecture;
 
@@ -35,8 +38,12 @@ pub(crate) fn ruby(version: &str) -> Packed {
 }
 
 pub(crate) fn image(layers: &[Packed]) -> NewImage {
+    image_for(Architecture::Amd64, layers)
+}
+
+pub(crate) fn image_for(architecture: Architecture, layers: &[Packed]) -> NewImage {
     let recipe = Recipe {
-        architecture: Architecture::Amd64,
+        architecture,
         created: Timestamp::UNIX_EPOCH,
         execution: Execution {
             cmd: vec!["irb".to_owned()],
@@ -59,19 +66,50 @@ pub(crate) fn reference(text: &str) -> Reference {
     text.parse().unwrap()
 }
 
-/// Puts an image with a base and this Ruby under `names`.
-pub(crate) fn put(layout: &Layout, names: &[&str], version: &str) -> Descriptor {
+/// The index of one image with a base and this Ruby, and its layers.
+pub(crate) fn index(version: &str) -> (NewIndex, NewImage, [Packed; 2]) {
     let layers = [base(), ruby(version)];
     let image = image(&layers);
+    (NewIndex::new([image.descriptor.clone()], BTreeMap::new()), image, layers)
+}
+
+/// Puts it under `names`.
+pub(crate) fn put(layout: &Layout, names: &[&str], version: &str) -> Descriptor {
+    let (index, image, layers) = index(version);
     let writer = layout.writer().unwrap();
     for packed in &layers {
         writer.put_blob(&packed.layer.digest, &packed.bytes).unwrap();
     }
     writer.put_image(&image).unwrap();
+    writer.put_index(&index).unwrap();
     writer
-        .set_refs(|refs| refs.extend(names.iter().map(|name| (reference(name), image.descriptor.clone()))))
+        .set_refs(|refs| refs.extend(names.iter().map(|name| (reference(name), index.descriptor.clone()))))
         .unwrap();
-    image.descriptor
+    index.descriptor
+}
+
+/// Puts an index of images for both architectures, each in both compressions, under `name`.
+pub(crate) fn put_all(layout: &Layout, name: &str) -> NewIndex {
+    let writer = layout.writer().unwrap();
+    let mut images = Vec::new();
+    for architecture in Architecture::ALL {
+        for compression in [Compression::ZSTD_FAST, Compression::GZIP_FAST] {
+            let layers = [layer(&[("/usr/bin/ruby", architecture.name())], compression)];
+            let image = image_for(architecture, &layers);
+            writer.put_blob(&layers[0].layer.digest, &layers[0].bytes).unwrap();
+            writer.put_image(&image).unwrap();
+            images.push(image.descriptor);
+        }
+    }
+    let index = NewIndex::new(images, BTreeMap::from([("about".to_owned(), "all of them".to_owned())]));
+    writer.put_index(&index).unwrap();
+    writer.set_refs(|refs| drop(refs.insert(reference(name), index.descriptor.clone()))).unwrap();
+    index
+}
+
+/// The image of this name that [`put`] makes.
+pub(crate) fn open(layout: &Layout, name: &str) -> Result<Image, LayoutError> {
+    layout.resolve(name)?.image(Architecture::Amd64, Prefer::Gzip)
 }
 
 /// Every file below `folder` with its content.

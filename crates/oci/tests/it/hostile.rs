@@ -4,7 +4,7 @@ use std::path::Path;
 
 use oci::{Fault, Layout, LayoutError, UnpackError};
 
-use crate::fixture::{base, image, put, reference, ruby};
+use crate::fixture::{base, image, open, put, reference, ruby};
 
 /// What is done, how, and whether the fault is the one it should give.
 type Case<Change> = (&'static str, Change, IsExpected);
@@ -25,7 +25,7 @@ fn error_after(change: impl FnOnce(&Layout, &Path)) -> LayoutError {
 }
 
 fn read(layout: &Layout) -> Result<(), LayoutError> {
-    Layout::open(layout.directory())?.resolve("ruby:3.3")?.tree().map(drop)
+    open(&Layout::open(layout.directory())?, "ruby:3.3")?.tree().map(drop)
 }
 
 fn edit(path: &Path, from: &str, to: &str) {
@@ -83,9 +83,12 @@ fn each_damage_has_its_error() {
             |f| matches!(f, Fault::DocumentTooLarge { .. }),
         ),
         (
-            "an index where an image should be",
-            |_, at| edit(&at.join("index.json"), "image.manifest.v1", "image.index.v1"),
-            |f| matches!(f, Fault::MediaType { found, .. } if found.contains("index")),
+            "an index that is listed as an image",
+            |_, at| {
+                let listed = r#""mediaType":"application/vnd.oci.image.index.v1+json","size""#;
+                edit(&at.join("index.json"), listed, &listed.replace("index.v1", "manifest.v1"));
+            },
+            |f| matches!(f, Fault::MediaType { expected, found, .. } if expected.contains("manifest") && found.contains("index")),
         ),
         (
             "no layer",

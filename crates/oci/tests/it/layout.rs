@@ -5,7 +5,7 @@ use std::sync::Barrier;
 use oci::{Fault, Layout, Swept};
 use schema::Digest;
 
-use crate::fixture::{base, files, image, put, reference, ruby, traces};
+use crate::fixture::{files, index, open, put, reference, ruby, traces};
 
 #[test]
 fn an_image_is_read_back_as_it_was_put() {
@@ -13,7 +13,7 @@ fn an_image_is_read_back_as_it_was_put() {
     let layout = Layout::create(folder.path()).unwrap();
     put(&layout, &["ruby:3.3-trixie"], "3.3.8");
 
-    let image = Layout::open(folder.path()).unwrap().resolve("ruby:3.3-trixie").unwrap();
+    let image = open(&Layout::open(folder.path()).unwrap(), "ruby:3.3-trixie").unwrap();
     assert_eq!(image.config.config.cmd, ["irb"]);
     assert_eq!(image.layers.len(), 2);
     assert_eq!(Digest::of(&image.layer_tar(&image.layers[1]).unwrap()), ruby("3.3.8").layer.diff_id);
@@ -37,21 +37,26 @@ fn the_documents_never_change() {
     let folder = tempfile::tempdir().unwrap();
     let layout = Layout::create(folder.path()).unwrap();
     let descriptor = put(&layout, &["ruby:3.3", "ruby:3.3-trixie"], "3.3.8");
-    let manifest = fs_err::read_to_string(layout.blob_path(&descriptor.digest)).unwrap();
-    let config = layout.resolve("ruby:3.3").unwrap().manifest.config;
-    let config = fs_err::read_to_string(layout.blob_path(&config.digest)).unwrap();
-    let index = fs_err::read_to_string(folder.path().join("index.json")).unwrap();
-    let marker = fs_err::read_to_string(folder.path().join("oci-layout")).unwrap();
-    let lines = [marker, index, manifest, config].join("\n\n").replace(",\"", ",\n\"");
+    let blob = |digest| fs_err::read_to_string(layout.blob_path(digest)).unwrap();
+    let image = open(&layout, "ruby:3.3").unwrap();
+    let documents = [&descriptor, &image.descriptor, &image.manifest.config].map(|at| blob(&at.digest));
+    let files =
+        ["oci-layout", "index.json"].map(|file| fs_err::read_to_string(folder.path().join(file)).unwrap());
+    let lines = [&files[..], &documents].concat().join("\n\n").replace(",\"", ",\n\"");
     insta::assert_snapshot!(lines, @r#"
     {"imageLayoutVersion":"1.0.0"}
 
     {"manifests":[{"annotations":{"org.opencontainers.image.ref.name":"ruby:3.3"},
-    "digest":"sha256:a47bda73a3c6412cf637a8d1f837dae637ea836136c09b67afe10b548c9b2095",
-    "mediaType":"application/vnd.oci.image.manifest.v1+json",
-    "platform":{"architecture":"amd64",
-    "os":"linux"},
-    "size":611},{"annotations":{"org.opencontainers.image.ref.name":"ruby:3.3-trixie"},
+    "digest":"sha256:efa728380e8961a0c2868fb6c5d0aaf82e8e02f70dfa5d32a40b2d62d9b38899",
+    "mediaType":"application/vnd.oci.image.index.v1+json",
+    "size":352},{"annotations":{"org.opencontainers.image.ref.name":"ruby:3.3-trixie"},
+    "digest":"sha256:efa728380e8961a0c2868fb6c5d0aaf82e8e02f70dfa5d32a40b2d62d9b38899",
+    "mediaType":"application/vnd.oci.image.index.v1+json",
+    "size":352}],
+    "mediaType":"application/vnd.oci.image.index.v1+json",
+    "schemaVersion":2}
+
+    {"manifests":[{"annotations":{"io.github.containers.compression.zstd":"true"},
     "digest":"sha256:a47bda73a3c6412cf637a8d1f837dae637ea836136c09b67afe10b548c9b2095",
     "mediaType":"application/vnd.oci.image.manifest.v1+json",
     "platform":{"architecture":"amd64",
@@ -157,16 +162,17 @@ fn an_image_gets_no_name_before_it_is_whole() {
     let folder = tempfile::tempdir().unwrap();
     let layout = Layout::create(folder.path()).unwrap();
     let before = files(folder.path());
-    let layers = [base(), ruby("3.3.8")];
-    let image = image(&layers);
+    let (index, image, layers) = index("3.3.8");
     let writer = layout.writer().unwrap();
-    let name = || writer.set_refs(|refs| drop(refs.insert(reference("ruby:3.3"), image.descriptor.clone())));
+    let name = || writer.set_refs(|refs| drop(refs.insert(reference("ruby:3.3"), index.descriptor.clone())));
     let missing = |digest: Digest| {
         let error = name().unwrap_err();
         assert!(matches!(*error.fault, Fault::NoBlob(found) if found == digest), "{error}");
         assert_eq!(fs_err::read(folder.path().join("index.json")).unwrap(), before["index.json"]);
     };
 
+    missing(index.descriptor.digest);
+    writer.put_index(&index).unwrap();
     missing(image.descriptor.digest);
     writer.put_image(&image).unwrap();
     writer.put_blob(&layers[0].layer.digest, &layers[0].bytes).unwrap();
@@ -181,7 +187,7 @@ fn what_has_no_name_is_removed() {
     let layout = Layout::create(folder.path()).unwrap();
     put(&layout, &["ruby:3.3"], "3.3.8");
     let before = files(folder.path());
-    // The manifest, the configuration and the layer of another image, and what a killed run left.
+    // The index, the manifest, the configuration and the layer of another image, and what a killed run left.
     put(&layout, &["ruby:3.4"], "3.4.5");
     let writer = layout.writer().unwrap();
     writer.set_refs(|refs| drop(refs.remove("ruby:3.4"))).unwrap();
@@ -190,7 +196,7 @@ fn what_has_no_name_is_removed() {
     assert_eq!(layout.remove_unreferenced().unwrap(), None, "a writer may be about to name a blob");
     drop(writer);
     let swept = layout.remove_unreferenced().unwrap().unwrap();
-    assert_eq!(swept.files, 4);
+    assert_eq!(swept.files, 5);
     assert_eq!(files(folder.path()), before);
 }
 
@@ -229,6 +235,6 @@ fn many_runs_at_once_keep_what_each_wrote() {
         layout.check(descriptor).unwrap();
     }
     layout.remove_unreferenced().unwrap();
-    // A layer, a manifest and a configuration for each of five Rubies, and the base.
-    assert_eq!(fs_err::read_dir(folder.path().join("blobs/sha256")).unwrap().count(), 16);
+    // A layer, a configuration, a manifest and an index for each of five Rubies, and the base.
+    assert_eq!(fs_err::read_dir(folder.path().join("blobs/sha256")).unwrap().count(), 21);
 }

@@ -5,4 +5,6 @@
 mod export;
 mod fixture;
 mod hostile;
+mod images;
 mod layout;
+mod referrers;
