@@ -121,7 +121,7 @@ pub(crate) struct CheckFlags {
     /// Names or tags, or globs over them; every image by default
     #[arg(value_name = "IMAGE")]
     pub(crate) images: Vec<String>,
-    /// The images for this architecture instead of the matrix's
+    /// The images for this architecture instead of this machine's
     #[arg(long, value_name = "ARCHITECTURE")]
     pub(crate) arch: Option<Architecture>,
     /// What runs the image
@@ -136,6 +136,9 @@ pub(crate) struct ListFlags {
     /// As JSON, for programs
     #[arg(long)]
     pub(crate) json: bool,
+    /// The images for this architecture instead of this machine's
+    #[arg(long, value_name = "ARCHITECTURE")]
+    pub(crate) arch: Option<Architecture>,
 }
 
 #[derive(Debug, Args)]
@@ -146,7 +149,7 @@ pub(crate) struct WhyFlags {
     /// An absolute path in the image
     #[arg(value_name = "PATH")]
     pub(crate) path: std::ffi::OsString,
-    /// The image for this architecture instead of the matrix's
+    /// The image for this architecture instead of this machine's
     #[arg(long, value_name = "ARCHITECTURE")]
     pub(crate) arch: Option<Architecture>,
     #[command(flatten)]
@@ -158,6 +161,9 @@ pub(crate) struct RunFlags {
     /// Its name or tag, as in ruby:3.3-trixie
     #[arg(value_name = "IMAGE")]
     pub(crate) image: String,
+    /// The image for this architecture instead of this machine's
+    #[arg(long, value_name = "ARCHITECTURE")]
+    pub(crate) arch: Option<Architecture>,
     /// The command and its arguments; the image's own by default
     #[arg(value_name = "COMMAND", last = true)]
     pub(crate) command: Vec<std::ffi::OsString>,
@@ -165,11 +171,11 @@ pub(crate) struct RunFlags {
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum ExportFormat {
-    /// An OCI image layout with this image alone
+    /// An OCI image layout with this image alone, for every architecture
     Oci,
-    /// An archive for `docker load`
+    /// An archive for `docker load`, for one architecture
     DockerArchive,
-    /// The files, as they are in a container
+    /// The files, as they are in a container, for one architecture
     Dir,
 }
 
@@ -181,6 +187,9 @@ pub(crate) struct ExportFlags {
     /// The form
     #[arg(long, value_enum)]
     pub(crate) format: ExportFormat,
+    /// The image for this architecture instead of this machine's; for an OCI layout, instead of all
+    #[arg(long, value_name = "ARCHITECTURE")]
+    pub(crate) arch: Option<Architecture>,
     /// Where to: a new path, or `-` for an archive on standard output
     #[arg(long, value_name = "PATH")]
     pub(crate) output: PathBuf,

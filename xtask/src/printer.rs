@@ -127,11 +127,12 @@ impl Observer for Printer {
                 }
             }
             Event::Stage { image, stage } => self.stage(image, *stage),
-            Event::Built { image, manifest, disk, pull, undecided, unchanged } => {
+            Event::Built { image, manifest, disk, pull, zstd, undecided, unchanged } => {
                 self.done(image);
                 let verb = if *unchanged { "unchanged" } else { "built" };
+                let zstd = zstd.map(|zstd| format!(" ({} in zstd)", megabytes(zstd))).unwrap_or_default();
                 self.line(format_args!(
-                    "{verb} {image}: {} on disk, {} to pull, {manifest}",
+                    "{verb} {image}: {} on disk, {} to pull{zstd}, {manifest}",
                     megabytes(*disk),
                     megabytes(*pull)
                 ));

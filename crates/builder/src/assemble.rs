@@ -46,51 +46,83 @@ pub enum AssembleError {
     Layout(#[from] LayoutError),
 }
 
+/// Something for each way in which layers are compressed: for one, or for two side by side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Ways<T> {
+    /// The one way, or gzip.
+    pub(crate) first: T,
+    /// Zstd beside gzip.
+    pub(crate) zstd: Option<T>,
+}
+
 /// A layer that is packed.
 pub(crate) struct Packed {
-    layer: PackedLayer,
-    bytes: rootfs::Content,
+    forms: Ways<Form>,
     created: i64,
 }
 
-/// The compression of a build: fast by default, as small as can be for a release.
-pub(crate) const fn compression(written: matrix::Compression, release: bool) -> Compression {
-    match (written, release) {
-        (matrix::Compression::Gzip, false) => Compression::GZIP_FAST,
-        (matrix::Compression::Gzip, true) => Compression::GZIP_BEST,
-        (matrix::Compression::Zstd, false) => Compression::ZSTD_FAST,
-        (matrix::Compression::Zstd, true) => Compression::ZSTD_BEST,
+/// A packed layer in one compression.
+struct Form {
+    layer: PackedLayer,
+    bytes: rootfs::Content,
+}
+
+/// The compressions of a build: fast by default, as small as can be for a release.
+pub(crate) const fn compressions(written: matrix::Compression, release: bool) -> Ways<Compression> {
+    let (gzip, zstd) = if release {
+        (Compression::GZIP_BEST, Compression::ZSTD_BEST)
+    } else {
+        (Compression::GZIP_FAST, Compression::ZSTD_FAST)
+    };
+    match written {
+        matrix::Compression::Gzip => Ways { first: gzip, zstd: None },
+        matrix::Compression::Zstd => Ways { first: zstd, zstd: None },
+        matrix::Compression::Both => Ways { first: gzip, zstd: Some(zstd) },
     }
 }
 
-/// Packs every layer. One that was packed so before is taken from the store.
+/// Packs every layer in every way. What was packed so before is taken from the store.
 ///
 /// # Errors
 /// A layer that cannot be compressed or kept.
 pub(crate) fn pack(
     store: &Store,
     layers: &[SelectedLayer<'_>],
-    compression: Compression,
+    compressions: Ways<Compression>,
 ) -> Result<Vec<Packed>, AssembleError> {
-    let packed: Vec<_> = layers.par_iter().map(|layer| pack_one(store, layer, compression)).collect();
+    let packed: Vec<_> = layers.par_iter().map(|layer| pack_one(store, layer, compressions)).collect();
     packed.into_iter().collect()
 }
 
 fn pack_one(
     store: &Store,
     layer: &SelectedLayer<'_>,
-    compression: Compression,
+    compressions: Ways<Compression>,
 ) -> Result<Packed, AssembleError> {
-    let name = || layer.spec.name.clone();
     let created = newest(&layer.tree);
     let mut tar = Vec::new();
     rootfs::write_tar(&layer.tree, &mut tar, &TarOptions { mtime: created })
         .expect("nothing keeps a tar from being written to memory");
     let diff_id = Digest::of(&tar);
+    let name = &layer.spec.name;
+    let form = |compression| compressed(store, name, &tar, diff_id, compression);
+    let (zstd, first) =
+        rayon::join(|| compressions.zstd.map(form).transpose(), || form(compressions.first));
+    Ok(Packed { forms: Ways { first: first?, zstd: zstd? }, created })
+}
+
+fn compressed(
+    store: &Store,
+    layer: &str,
+    tar: &[u8],
+    diff_id: Digest,
+    compression: Compression,
+) -> Result<Form, AssembleError> {
+    let name = || layer.to_owned();
     let blob = store.derive(derivation(compression), &diff_id, |out| {
-        let packed =
-            oci::pack(&tar, compression).map_err(|source| AssembleError::Pack { layer: name(), source })?;
-        out.write_all(&packed.bytes).map_err(|source| AssembleError::Keep { layer: name(), source })
+        let bytes =
+            oci::compress(tar, compression).map_err(|source| AssembleError::Pack { layer: name(), source })?;
+        out.write_all(&bytes).map_err(|source| AssembleError::Keep { layer: name(), source })
     })?;
     let layer = PackedLayer {
         digest: blob.digest(),
@@ -99,7 +131,7 @@ fn pack_one(
         uncompressed: tar.len() as u64,
         media_type: compression.media_type(),
     };
-    Ok(Packed { layer, bytes: blob.content().clone(), created })
+    Ok(Form { layer, bytes: blob.content().clone() })
 }
 
 /// The name in the store of what a tar is compressed to: with another version of a compressor, other bytes may come
@@ -118,7 +150,7 @@ fn newest(tree: &Tree) -> i64 {
     tree.iter().map(|(_, entry)| entry.metadata.mtime).max().unwrap_or(0).max(0)
 }
 
-/// Puts an image into the layout, without a name yet.
+/// Puts an image into the layout in every way in which it is packed, without a name yet.
 ///
 /// # Errors
 /// A blob that cannot be written.
@@ -128,17 +160,9 @@ pub(crate) fn put(
     spec: &ImageSpec,
     ruby: &str,
     packed: &[Packed],
-) -> Result<Descriptor, AssembleError> {
-    for layer in packed {
-        writer.put_blob(&layer.layer.digest, &layer.bytes)?;
-    }
+) -> Result<Ways<Descriptor>, AssembleError> {
     let created = packed.iter().map(|layer| layer.created).max().unwrap_or(0);
     let created = Timestamp::from_second(created).unwrap_or(Timestamp::UNIX_EPOCH);
-    let layers = spec.layers.iter().zip(packed).map(|(spec, packed)| NewLayer {
-        layer: packed.layer.clone(),
-        created_by: "distroless-ruby".to_owned(),
-        comment: spec.name.clone(),
-    });
     let annotations = annotations(target, spec, ruby, created);
     let recipe = Recipe {
         architecture: target.architecture,
@@ -150,9 +174,30 @@ pub(crate) fn put(
         },
         annotations,
     };
-    let image = NewImage::new(recipe, layers.collect());
-    writer.put_image(&image)?;
-    Ok(image.descriptor)
+    let put = |forms: Vec<&Form>| -> Result<Descriptor, AssembleError> {
+        let mut layers = Vec::with_capacity(forms.len());
+        for (spec, form) in spec.layers.iter().zip(forms) {
+            writer.put_blob(&form.layer.digest, &form.bytes)?;
+            layers.push(NewLayer {
+                layer: form.layer.clone(),
+                created_by: "distroless-ruby".to_owned(),
+                comment: spec.name.clone(),
+            });
+        }
+        let image = NewImage::new(recipe.clone(), layers);
+        writer.put_image(&image)?;
+        Ok(image.descriptor)
+    };
+    Ok(Ways { first: put(first_forms(packed))?, zstd: zstd_forms(packed).map(put).transpose()? })
+}
+
+fn first_forms(packed: &[Packed]) -> Vec<&Form> {
+    packed.iter().map(|packed| &packed.forms.first).collect()
+}
+
+/// The layers in zstd, where they are packed so beside gzip.
+fn zstd_forms(packed: &[Packed]) -> Option<Vec<&Form>> {
+    packed.iter().map(|packed| packed.forms.zstd.as_ref()).collect()
 }
 
 /// How a container of the image starts.
@@ -200,7 +245,7 @@ pub(crate) fn record(
     let layers: Vec<LayerRecord> = selection
         .layers
         .iter()
-        .zip(packed)
+        .zip(first_forms(packed))
         .map(|(selected, packed)| {
             let size = Size::of(selected.tree.iter().map(|(_, entry)| entry));
             LayerRecord {
@@ -213,6 +258,9 @@ pub(crate) fn record(
             }
         })
         .collect();
+    let to_pull = |forms: &[&Form]| {
+        forms.iter().map(|form| form.layer.size).sum::<u64>() + image.manifest.config.size
+    };
     ImageRecord {
         name: target.name.clone(),
         references: target.references(ruby),
@@ -222,7 +270,8 @@ pub(crate) fn record(
         release: false,
         manifest: image.descriptor.digest,
         disk: layers.iter().map(|layer| layer.disk).sum(),
-        pull: layers.iter().map(|layer| layer.size).sum::<u64>() + image.manifest.config.size,
+        pull: to_pull(&first_forms(packed)),
+        zstd: zstd_forms(packed).as_deref().map(to_pull),
         files: layers.iter().map(|layer| layer.files).sum(),
         layers,
         packages: package_records(stack, selection),

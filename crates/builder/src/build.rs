@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 
-use oci::document::Descriptor;
-use oci::{Layout, Reference, Writer};
+use oci::document::{Annotations, Descriptor};
+use oci::{Layout, NewIndex, Reference, Writer};
 use rayon::prelude::*;
 use rootfs::RootPath;
 use schema::lock::{Lock, LockedPackage, PackageKey};
@@ -13,6 +13,7 @@ use schema::run::ImageRecord;
 use schema::{Digest, Hasher};
 use serde::{Deserialize, Serialize};
 
+use crate::assemble::Ways;
 use crate::explain::Explanation;
 use crate::observer::{Event, Observer, Stage};
 use crate::plan::{Selection, Target};
@@ -28,8 +29,12 @@ const RECORD: &str = "image-record";
 pub struct Built {
     /// What is known of it; without checks.
     pub record: ImageRecord,
-    /// The descriptor of its manifest.
+    /// The descriptor of its manifest; of the one in gzip, where there are both.
     pub descriptor: Descriptor,
+    /// The same image in zstd, where there are both.
+    pub zstd: Option<Descriptor>,
+    /// What it says of itself.
+    pub annotations: Annotations,
 }
 
 /// The locked packages of a set.
@@ -89,24 +94,31 @@ impl Builder {
             .collect();
         let built = built.into_iter().collect::<Result<Vec<_>, _>>()?;
 
-        let mut names: BTreeMap<Reference, Descriptor> = BTreeMap::new();
-        for (built, _) in &built {
-            for reference in &built.record.references {
-                let reference = reference.parse().expect("names are made of words of the matrix");
-                names.insert(reference, built.descriptor.clone());
-            }
-        }
+        let indexes = indexes(built.iter().map(|(built, _)| built));
         let whole = self.is_whole(targets);
-        writer.set_refs(|references| {
-            references.retain(|_, _| !whole);
-            references.append(&mut names);
+        writer.set_listing(|listing| {
+            let before = listing.names.clone();
+            listing.names.retain(|_, _| !whole);
+            for (name, Images { manifests, annotations }) in indexes {
+                // Those for other machines, which this run leaves alone; what cannot be read is replaced.
+                let others = before.get(&name).filter(|_| !whole);
+                let others = others.and_then(|named| layout.image_index(&name, named.clone()).ok());
+                let index = match others {
+                    Some(others) => others.joined(manifests, annotations),
+                    None => NewIndex::new(manifests, annotations),
+                };
+                writer.put_index(&index)?;
+                listing.names.insert(name, index.descriptor);
+            }
+            Ok(())
         })?;
-        for (Built { record, .. }, unchanged) in &built {
+        for ((Built { record, .. }, unchanged), target) in built.iter().zip(targets) {
             observer.observe(&Event::Built {
-                image: &record.name,
+                image: &target.to_string(),
                 manifest: record.manifest,
                 disk: record.disk,
                 pull: record.pull,
+                zstd: record.zstd,
                 undecided: record.undecided.len(),
                 unchanged: *unchanged,
             });
@@ -125,9 +137,10 @@ impl Builder {
         let Some(blob) = self.store.derived(RECORD, &key)? else { return Ok(None) };
         // A record that cannot be read was written by nobody who has this key: build again.
         let Ok(built) = serde_json::from_slice::<Built>(blob.content()) else { return Ok(None) };
-        let undamaged = layout
-            .image(built.descriptor.clone())
-            .is_ok_and(|image| image.layers.iter().all(|layer| layout.blob(&layer.descriptor).is_ok()));
+        let undamaged = [&built.descriptor].into_iter().chain(&built.zstd).all(|manifest| {
+            let whole = |image: oci::Image| image.layers.iter().all(|layer| layout.blob(&layer.descriptor).is_ok());
+            layout.image(manifest.clone()).is_ok_and(whole)
+        });
         Ok(undamaged.then_some(built))
     }
 
@@ -138,7 +151,7 @@ impl Builder {
         hasher.field(self.project.image.digest().as_bytes());
         hasher.field(target.name.as_bytes());
         hasher.field(target.architecture.name().as_bytes());
-        hasher.field(format!("{:?}", self.compression()).as_bytes());
+        hasher.field(format!("{:?}", self.compressions()).as_bytes());
         hasher.field(&[u8::from(self.options.release)]);
         for reference in target.references(&self.ruby(lock, target)?) {
             hasher.field(reference.as_bytes());
@@ -157,39 +170,40 @@ impl Builder {
         target: &Target,
         observer: &dyn Observer,
     ) -> Result<Built, BuildError> {
-        let stage = |stage| observer.observe(&Event::Stage { image: &target.name, stage });
+        let name = target.to_string();
+        let stage = |stage| observer.observe(&Event::Stage { image: &name, stage });
         let spec = self.spec();
         let ruby = self.ruby(lock, target)?;
 
         stage(Stage::Stacking);
         let opened = self.opened(lock, target)?;
         let stack = Stack::new(&opened, &self.project.image, target.row.ruby.as_str())
-            .map_err(|source| BuildError::Tree { image: target.name.clone(), source })?;
+            .map_err(|source| BuildError::Tree { image: target.to_string(), source })?;
 
         stage(Stage::Analyzing);
         let selection = layers::select(&stack, spec);
         let verdict = verify::judge(&selection.closure, &spec.accept, |findings| FindingsError::Packages {
-            image: target.name.clone(),
+            image: target.to_string(),
             findings,
         })?;
 
         stage(Stage::Packing);
-        let failed = |source| BuildError::Assemble { image: target.name.clone(), source };
-        let packed = assemble::pack(&self.store, &selection.layers, self.compression()).map_err(failed)?;
-        let descriptor = assemble::put(writer, target, spec, &ruby, &packed).map_err(failed)?;
+        let failed = |source| BuildError::Assemble { image: target.to_string(), source };
+        let packed = assemble::pack(&self.store, &selection.layers, self.compressions()).map_err(failed)?;
+        let Ways { first: descriptor, zstd } = assemble::put(writer, target, spec, &ruby, &packed).map_err(failed)?;
 
         stage(Stage::Verifying);
         let image = writer.layout().image(descriptor.clone())?;
         let own = analyzer::analyze(&image.tree()?, &selection.request);
         verify::judge(&own, &spec.accept, |findings| FindingsError::Image {
-            image: target.name.clone(),
+            image: target.to_string(),
             findings,
         })?;
 
         let record = assemble::record(target, &ruby, &stack, &selection, &packed, &image);
         let verify::Verdict { accepted, undecided } = verdict;
         let record = ImageRecord { accepted, undecided, release: self.options.release, ..record };
-        let built = Built { record, descriptor };
+        let built = Built { record, descriptor, zstd, annotations: image.manifest.annotations };
         let json = serde_json::to_vec(&built).expect("strings and numbers can be written as JSON");
         self.store.derive(RECORD, &self.inputs(lock, target)?, |out| {
             out.write_all(&json).map_err(BuildError::Keep)
@@ -211,7 +225,7 @@ impl Builder {
         self.fetch(&lock, &packages_of(&lock, &target.image_set(self.spec()))?, observer)?;
         let opened = self.opened(&lock, target)?;
         let stack = Stack::new(&opened, &self.project.image, target.row.ruby.as_str())
-            .map_err(|source| BuildError::Tree { image: target.name.clone(), source })?;
+            .map_err(|source| BuildError::Tree { image: target.to_string(), source })?;
         let selection = layers::select(&stack, self.spec());
         Ok(Explanation::of(&stack, &selection, path))
     }
@@ -221,4 +235,29 @@ impl Builder {
         let packages = packages_of(lock, &target.image_set(self.spec()))?;
         Ok(packages::open(&self.store, &self.client, &self.mirrors(lock)?, &packages)?)
     }
+}
+
+/// What one name is going to lead to.
+struct Images {
+    manifests: Vec<Descriptor>,
+    /// What all of them say of themselves.
+    annotations: Annotations,
+}
+
+/// The images of each name: one for each architecture and compression.
+fn indexes<'a>(built: impl Iterator<Item = &'a Built>) -> BTreeMap<Reference, Images> {
+    let mut indexes: BTreeMap<Reference, Images> = BTreeMap::new();
+    for image in built {
+        for name in &image.record.references {
+            let name = name.parse().expect("names are made of words of the matrix");
+            let index = indexes.entry(name).or_insert_with(|| Images {
+                manifests: Vec::new(),
+                annotations: image.annotations.clone(),
+            });
+            index.manifests.push(image.descriptor.clone());
+            index.manifests.extend(image.zstd.clone());
+            index.annotations.retain(|name, value| image.annotations.get(name) == Some(value));
+        }
+    }
+    indexes
 }

@@ -6,12 +6,12 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use checks::{Container, Ending, Engine, GemPackages, Sandbox, Subject, Suite, Tool};
-use oci::{Image, Layout};
+use oci::{Image, ImageIndex, Layout, Prefer};
 use rayon::prelude::*;
 use rootfs::{Dialect, Layer, Limits, Origin, Ownership, Tree};
 use schema::lock::Lock;
 use schema::run::CheckRecord;
-use schema::{Digest, Hasher};
+use schema::{Architecture, Digest, Hasher};
 
 use crate::build::{Built, Locked};
 use crate::observer::{Event, Observer, Stage};
@@ -123,7 +123,7 @@ impl Builder {
         observer: &dyn Observer,
     ) -> Result<Vec<CheckRecord>, BuildError> {
         let Subjected { target, built, gems, key, known: _ } = subject;
-        let name = &target.name;
+        let name = &target.to_string();
         observer.observe(&Event::Stage { image: name, stage: Stage::Checking });
         let opened = packages::open(&self.store, &self.client, &self.mirrors(lock)?, gems)?;
         let tars = opened.iter().map(|package| (package.key.name.as_str(), package.data.clone()));
@@ -162,18 +162,31 @@ impl Builder {
     ///
     /// # Errors
     /// When there is no such image, or no command, or the sandbox cannot start.
-    pub fn run(&self, reference: &str, command: &[OsString]) -> Result<Ending, BuildError> {
-        let image = self.image(reference)?;
+    pub fn run(
+        &self,
+        reference: &str,
+        architecture: Option<Architecture>,
+        command: &[OsString],
+    ) -> Result<Ending, BuildError> {
+        let image = self.image(reference, architecture)?;
         self.sandbox(reference, &image)?
             .attach(command)
             .map_err(|source| BuildError::Engine { image: reference.to_owned(), source })
     }
 
-    /// The image of the layout that has this name or tag.
+    /// The image of the layout that has this name or tag, for this architecture or the host's.
     ///
     /// # Errors
     /// When there is none.
-    pub fn image(&self, name: &str) -> Result<Image, BuildError> {
+    pub fn image(&self, name: &str, architecture: Option<Architecture>) -> Result<Image, BuildError> {
+        Ok(self.images(name)?.image(architecture.unwrap_or(self.options.host), Prefer::Gzip)?)
+    }
+
+    /// The images of the layout that have this name or tag, for each architecture.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn images(&self, name: &str) -> Result<ImageIndex, BuildError> {
         let layout = self.layout()?;
         let full = format!("{}:{name}", self.spec().name);
         let reference = if layout.references()?.contains_key(full.as_str()) { &full } else { name };

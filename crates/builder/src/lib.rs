@@ -125,15 +125,15 @@ impl Builder {
         &self.project.image.spec
     }
 
-    fn compression(&self) -> oci::Compression {
-        assemble::compression(self.project.matrix.compression, self.options.release)
+    fn compressions(&self) -> assemble::Ways<oci::Compression> {
+        assemble::compressions(self.project.matrix.compression, self.options.release)
     }
 
     /// The full version of a target's Ruby.
     fn ruby(&self, lock: &Lock, target: &Target) -> Result<String, BuildError> {
         let version = target.locked_version(self.spec(), lock);
         version.filter(|version| target.row.ruby.has(version)).ok_or_else(|| BuildError::OtherRuby {
-            image: target.name.clone(),
+            image: target.to_string(),
             package: target.ruby_package().to_owned(),
             series: target.row.ruby.to_string(),
         })

@@ -9,7 +9,7 @@ use schema::image::ImageSpec;
 use schema::lock::{Lock, LockedPackage, LockedSuite, PackageKey, SetKey};
 use schema::matrix::Matrix;
 
-use crate::plan::{self, Target};
+use crate::plan::{self, Architectures, Target};
 
 /// What one target asks for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,7 +64,7 @@ pub fn replace(lock: &mut Lock, (distro, architecture): &Base, resolution: Resol
 pub fn tidy(lock: &mut Lock, matrix: &Matrix, spec: &ImageSpec) {
     let mut wanted = BTreeSet::new();
     for architecture in Architecture::ALL {
-        for target in plan::targets(matrix, spec, architecture, Some(architecture)) {
+        for target in plan::targets(matrix, spec, architecture, Architectures::Only(architecture)) {
             wanted.extend([target.image_set(spec), target.gem_set(spec)]);
         }
     }

@@ -58,6 +58,8 @@ pub enum Event<'a> {
         disk: u64,
         /// Bytes to pull.
         pull: u64,
+        /// Bytes to pull in zstd, where that is a choice.
+        zstd: Option<u64>,
         /// How many findings depend on what a program does when it runs.
         undecided: usize,
         /// Whether it was there before.

@@ -17,10 +17,10 @@ pub struct Target {
     pub row: Row,
     /// The architecture.
     pub architecture: Architecture,
-    /// Its name with its main tag: `ruby:3.3-trixie`.
+    /// Its name with its main tag: `ruby:3.3-trixie`. The same row for another architecture has the same name.
     pub name: String,
     image: String,
-    suffix: String,
+    is_for_host: bool,
     first_of_its_ruby: bool,
 }
 
@@ -29,8 +29,43 @@ pub struct Target {
 pub struct Selection {
     /// Globs over names or tags; all where there is none.
     pub patterns: Vec<String>,
-    /// Another architecture than the matrix names.
-    pub architecture: Option<Architecture>,
+    /// For which machines.
+    pub architectures: Architectures,
+}
+
+/// The architectures that are meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Architectures {
+    /// Those that the matrix names.
+    #[default]
+    Matrix,
+    /// The host's, if the matrix names it; otherwise those that it names.
+    Host,
+    /// This one, whether the matrix names it or not.
+    Only(Architecture),
+}
+
+impl Architectures {
+    /// The one that is asked for, or the host's.
+    pub fn only_or_host(asked: Option<Architecture>) -> Self {
+        asked.map_or(Self::Host, Self::Only)
+    }
+
+    /// The one that is asked for, or the matrix's.
+    pub fn only_or_matrix(asked: Option<Architecture>) -> Self {
+        asked.map_or(Self::Matrix, Self::Only)
+    }
+
+    fn resolve(self, matrix: &Matrix, host: Architecture) -> BTreeSet<Architecture> {
+        let named = || -> BTreeSet<Architecture> {
+            matrix.architectures.iter().map(|choice| choice.resolve(host)).collect()
+        };
+        match self {
+            Self::Only(architecture) => BTreeSet::from([architecture]),
+            Self::Host if named().contains(&host) => BTreeSet::from([host]),
+            Self::Host | Self::Matrix => named(),
+        }
+    }
 }
 
 /// A selection that selects nothing.
@@ -76,7 +111,7 @@ pub fn plan(
     host: Architecture,
     selection: &Selection,
 ) -> Result<Vec<Target>, PlanError> {
-    let all = targets(matrix, spec, host, selection.architecture);
+    let all = targets(matrix, spec, host, selection.architectures);
     if selection.patterns.is_empty() {
         return Ok(all);
     }
@@ -94,7 +129,8 @@ pub fn plan(
         });
         let matching: Vec<usize> = matching.map(|(position, _)| position).collect();
         if matching.is_empty() {
-            let names = all.iter().map(|target| target.name.clone()).collect();
+            let mut names: Vec<String> = all.into_iter().map(|target| target.name).collect();
+            names.dedup();
             return Err(PlanError::NoMatch { pattern: pattern.clone(), names });
         }
         selected.extend(matching);
@@ -102,30 +138,25 @@ pub fn plan(
     Ok(selected.into_iter().map(|position| all[position].clone()).collect())
 }
 
-/// Every target of a matrix, in its order: for `architecture`, or for those that the matrix names.
+/// Every target of a matrix, in its order, for these architectures.
 pub(crate) fn targets(
     matrix: &Matrix,
     spec: &ImageSpec,
     host: Architecture,
-    architecture: Option<Architecture>,
+    architectures: Architectures,
 ) -> Vec<Target> {
-    let architectures: BTreeSet<Architecture> = match architecture {
-        Some(architecture) => BTreeSet::from([architecture]),
-        None => matrix.architectures.iter().map(|choice| choice.resolve(host)).collect(),
-    };
+    let architectures = architectures.resolve(matrix, host);
     let mut rubies = BTreeSet::new();
     let mut targets = Vec::new();
     for row in &matrix.rows {
         let first_of_its_ruby = rubies.insert(&row.ruby);
         for &architecture in &architectures {
-            // The plain tag is the host's, so that what runs here is what it names.
-            let suffix = if architecture == host { String::new() } else { format!("-{architecture}") };
             targets.push(Target {
-                name: format!("{}:{}-{}{suffix}", spec.name, row.ruby, row.distro),
+                name: format!("{}:{}-{}", spec.name, row.ruby, row.distro),
                 row: row.clone(),
                 architecture,
                 image: spec.name.clone(),
-                suffix,
+                is_for_host: architecture == host,
                 first_of_its_ruby,
             });
         }
@@ -167,8 +198,8 @@ impl Target {
 
     /// Every reference that names the image, the main one first, when its Ruby is of version `ruby`.
     pub fn references(&self, ruby: &str) -> Vec<String> {
-        let Self { row, image, suffix, .. } = self;
-        let mut references = vec![self.name.clone(), format!("{image}:{ruby}-{}{suffix}", row.distro)];
+        let Self { row, image, .. } = self;
+        let mut references = vec![self.name.clone(), format!("{image}:{ruby}-{}", row.distro)];
         // A version that says no more than its series makes no further name.
         references.dedup();
         references.extend(self.plain_tag());
@@ -184,14 +215,16 @@ impl Target {
     }
 
     fn plain_tag(&self) -> Option<String> {
-        let Self { row, image, suffix, .. } = self;
-        self.first_of_its_ruby.then(|| format!("{image}:{}{suffix}", row.ruby))
+        let Self { row, image, .. } = self;
+        self.first_of_its_ruby.then(|| format!("{image}:{}", row.ruby))
     }
 }
 
+/// As people tell it from its siblings: its name, and its architecture where that is not the host's.
 impl fmt::Display for Target {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.pad(&self.name)
+        formatter.write_str(&self.name)?;
+        if self.is_for_host { Ok(()) } else { write!(formatter, " for {}", self.architecture) }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use fs_err as fs;
+use schema::Architecture;
 use schema::run::{CheckRecord, ImageRecord, RunRecord, VERSION};
 
 use crate::build::Built;
@@ -12,6 +13,17 @@ use crate::{BuildError, Builder};
 
 /// Its name, in the folder of images and records.
 const RECORD: &str = "run.json";
+
+/// What tells the images of a record apart.
+type Key = (String, Architecture);
+
+fn key(image: &ImageRecord) -> Key {
+    (image.name.clone(), image.architecture)
+}
+
+fn keyed(image: ImageRecord) -> (Key, ImageRecord) {
+    (key(&image), image)
+}
 
 impl Builder {
     /// Puts what a run made into the record: in place of what it had of the same targets, or of everything where the run
@@ -28,13 +40,12 @@ impl Builder {
         let _lock = self.store.lock("run-record")?;
         // One that cannot be read is of another version or damaged: what this run made is recorded all the same.
         let before = self.last_record().ok().flatten().map(|record| record.images).unwrap_or_default();
-        let mut images: BTreeMap<String, ImageRecord> =
-            before.into_iter().map(|image| (image.name.clone(), image)).collect();
+        let mut images: BTreeMap<Key, ImageRecord> = before.into_iter().map(keyed).collect();
         let new = with_checks(built, checks, &images);
         if self.is_whole(targets) {
             images.clear();
         }
-        images.extend(new.into_iter().map(|image| (image.name.clone(), image)));
+        images.extend(new.into_iter().map(keyed));
         let record = RunRecord { version: VERSION, images: self.in_order(images) };
 
         let path = self.options.dist.join(RECORD);
@@ -58,7 +69,7 @@ impl Builder {
     }
 
     /// In the order of the matrix, and without what is not of it any more.
-    fn in_order(&self, images: BTreeMap<String, ImageRecord>) -> Vec<ImageRecord> {
+    fn in_order(&self, images: BTreeMap<Key, ImageRecord>) -> Vec<ImageRecord> {
         let rows = &self.project.matrix.rows;
         let row = |image: &ImageRecord| {
             rows.iter().position(|row| row.distro == image.distro && row.ruby.has(&image.ruby))
@@ -73,10 +84,10 @@ impl Builder {
 fn with_checks(
     built: &[Built],
     checks: Option<Vec<Vec<CheckRecord>>>,
-    before: &BTreeMap<String, ImageRecord>,
+    before: &BTreeMap<Key, ImageRecord>,
 ) -> Vec<ImageRecord> {
     let kept = |record: &ImageRecord| {
-        let same = before.get(&record.name).filter(|before| before.manifest == record.manifest);
+        let same = before.get(&key(record)).filter(|before| before.manifest == record.manifest);
         same.map(|before| before.checks.clone()).unwrap_or_default()
     };
     let records = built.iter().map(|built| built.record.clone());

@@ -11,7 +11,7 @@ use schema::lock::{Lock, LockedPackage, LockedSuite, PackageKey, SetKey};
 
 use crate::locking::{self, Base, LockChange, Resolution, Wish};
 use crate::observer::{Event, Observer};
-use crate::plan::{self, Selection, Target};
+use crate::plan::{self, Architectures, Selection, Target};
 use crate::project::LOCK;
 use crate::replace::replace;
 use crate::{BuildError, Builder, LockUse};
@@ -57,7 +57,7 @@ impl Builder {
         let targets: Vec<Target> = architectures
             .into_iter()
             .flat_map(|architecture| {
-                plan::targets(&self.project.matrix, self.spec(), host, Some(architecture))
+                plan::targets(&self.project.matrix, self.spec(), host, Architectures::Only(architecture))
             })
             .collect();
         let (lock, change) = self.resolved(&lock, &locking::wishes(&targets, self.spec()), observer)?;

@@ -145,6 +145,7 @@ pub fn oci_layout(
         writer.set_listing(|listing| {
             listing.names.extend(references.iter().map(|reference| (reference.clone(), named.clone())));
             listing.referrers.extend(referrers);
+            Ok(())
         })?;
         Ok(())
     })

@@ -2,7 +2,7 @@
 
 use schema::Architecture;
 
-use crate::document::{Descriptor, ImageConfig, Index, Manifest, Platform};
+use crate::document::{Annotations, Descriptor, ImageConfig, Index, Manifest, Platform};
 use crate::error::{Fault, LayoutError};
 use crate::image::Image;
 use crate::layout::Layout;
@@ -67,6 +67,19 @@ impl ImageIndex {
         let images = self.images_for(architecture)?;
         let preferred = images.iter().find(|image| image.is_zstd() == (prefer == Prefer::Zstd));
         self.layout.image(preferred.unwrap_or(&images[0]).clone())
+    }
+
+    /// The index of `images` and of those here that are for other machines. It has those of `annotations` that are true
+    /// of all.
+    pub fn joined(&self, images: Vec<Descriptor>, mut annotations: Annotations) -> NewIndex {
+        let replaced = |old: &&Descriptor| images.iter().any(|new| new.platform == old.platform);
+        let (_, kept): (Vec<&Descriptor>, Vec<&Descriptor>) = self.images.iter().partition(replaced);
+        if !kept.is_empty() {
+            let own = self.index.as_ref().map(|index| &index.annotations);
+            annotations.retain(|name, value| own.is_some_and(|own| own.get(name) == Some(value)));
+        }
+        let kept: Vec<Descriptor> = kept.into_iter().cloned().collect();
+        NewIndex::new(images.into_iter().chain(kept), annotations)
     }
 
     /// The index of the images for this architecture alone; `None` where it has no other ones, so that it is that index

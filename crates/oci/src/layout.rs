@@ -142,6 +142,14 @@ impl Layout {
         }
     }
 
+    /// The images that a name leads to with this descriptor.
+    ///
+    /// # Errors
+    /// An index that is damaged.
+    pub fn image_index(&self, name: &Reference, descriptor: Descriptor) -> Result<ImageIndex, LayoutError> {
+        ImageIndex::read(self, name.as_str(), descriptor)
+    }
+
     /// The image with this manifest, its manifest and configuration verified.
     ///
     /// # Errors

@@ -107,7 +107,10 @@ impl<'a> Writer<'a> {
         &self,
         change: impl FnOnce(&mut BTreeMap<Reference, Descriptor>),
     ) -> Result<bool, LayoutError> {
-        self.set_listing(|listing| change(&mut listing.names))
+        self.set_listing(|listing| {
+            change(&mut listing.names);
+            Ok(())
+        })
     }
 
     /// Lets `change` alter what the layout lists, and writes the index file if that made a difference; says whether it
@@ -115,9 +118,12 @@ impl<'a> Writer<'a> {
     /// keeps what they did.
     ///
     /// # Errors
-    /// A name for something that is not there in whole, a referrer likewise; an index file that cannot be read or
-    /// written.
-    pub fn set_listing(&self, change: impl FnOnce(&mut Listing)) -> Result<bool, LayoutError> {
+    /// Those of `change`; a name for something that is not there in whole, a referrer likewise; an index file that cannot
+    /// be read or written.
+    pub fn set_listing(
+        &self,
+        change: impl FnOnce(&mut Listing) -> Result<(), LayoutError>,
+    ) -> Result<bool, LayoutError> {
         let marker = self.layout.marker_path();
         let lock = OpenOptions::new().read(true).write(true).open(&marker);
         let _lock = lock
@@ -131,7 +137,7 @@ impl<'a> Writer<'a> {
         let referrers = referrers.into_iter().map(|referrer| (referrer.digest, referrer)).collect();
         let old = Listing { names, referrers };
         let mut listing = old.clone();
-        change(&mut listing);
+        change(&mut listing)?;
         let new_names = listing.names.iter().filter(|(name, named)| old.names.get(*name) != Some(named));
         let new_referrers =
             listing.referrers.iter().filter(|(digest, _)| !old.referrers.contains_key(digest));

@@ -46,10 +46,12 @@ pub struct Matrix {
 #[serde(rename_all = "lowercase")]
 pub enum Compression {
     /// Taken by every engine.
-    #[default]
     Gzip,
     /// Smaller; taken by containerd, podman, and Docker from version 23 on.
     Zstd,
+    /// The same layers in each, under one name: every engine takes what suits it.
+    #[default]
+    Both,
 }
 
 /// One of the architectures that rows are built for.
@@ -273,7 +275,7 @@ source = { package = "ruby" }
     #[test]
     fn reads_rows_distros_and_defaults() {
         let matrix = Matrix::parse("matrix.toml", GOOD).unwrap();
-        assert_eq!(matrix.compression, Compression::Gzip);
+        assert_eq!(matrix.compression, Compression::Both);
         assert_eq!(matrix.rows.len(), 1);
         assert_eq!(matrix.rows[0].source, Source::Package("ruby".to_owned()));
         assert_eq!(matrix.distros["trixie"].security, ["trixie-security"]);
@@ -310,6 +312,17 @@ source = { package = "ruby" }
           |                  ^
         hint: did you mean `amd64`?
         "#);
+    }
+
+    #[test]
+    fn layers_are_compressed_in_one_way_or_in_both() {
+        for (written, compression) in
+            [("gzip", Compression::Gzip), ("zstd", Compression::Zstd), ("both", Compression::Both)]
+        {
+            let matrix = Matrix::parse("matrix.toml", &format!("compression = \"{written}\"\n{GOOD}"));
+            assert_eq!(matrix.unwrap().compression, compression);
+        }
+        insta::assert_snapshot!(refusal(&format!("compression = \"gz\"\n{GOOD}")), @"");
     }
 
     #[test]

@@ -34,12 +34,15 @@ pub struct ImageRecord {
     pub architecture: Architecture,
     /// Whether it was compressed as hard as can be, for a release.
     pub release: bool,
-    /// The digest of its manifest.
+    /// The digest of its manifest; of the one in gzip, where there are both.
     pub manifest: Digest,
     /// The bytes of its files, each hard-linked one once.
     pub disk: u64,
-    /// The bytes that a pull brings: configuration and compressed layers.
+    /// The bytes that a pull brings: configuration and compressed layers; in gzip, where they are in both.
     pub pull: u64,
+    /// The same for engines that understand zstd, where they are in both.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zstd: Option<u64>,
     /// How many files it has (no folders, no links).
     pub files: u64,
     /// Its layers, lowest first.
@@ -211,6 +214,7 @@ mod tests {
                 manifest: Digest::of(b"manifest"),
                 disk: 3,
                 pull: 2,
+                zstd: Some(1),
                 files: 1,
                 layers: Vec::new(),
                 packages: Vec::new(),
@@ -232,6 +236,8 @@ mod tests {
         let text = record.render();
         assert_eq!(RunRecord::parse(&text).unwrap(), record);
         assert_eq!(record.images[0].checks_passed(), 0);
+        let earlier = RunRecord::parse(&text.replace("      \"zstd\": 1,\n", "")).unwrap();
+        assert_eq!(earlier.images[0].zstd, None);
         let later = text.replace("\"version\": 1", "\"version\": 2");
         assert!(matches!(RunRecord::parse(&later), Err(RunRecordError::Version { found: 2 })));
         assert!(matches!(RunRecord::parse("{}"), Err(RunRecordError::Malformed(_))));

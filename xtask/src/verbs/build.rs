@@ -1,7 +1,7 @@
 //! `build-all` and `build`: images, their checks, and the report.
 
 use builder::check::EngineKind;
-use builder::plan::Selection;
+use builder::plan::{Architectures, Selection};
 
 use super::session::{self, Settings};
 use super::{check, report};
@@ -25,7 +25,8 @@ fn build(patterns: &[String], options: &BuildOptions, printer: &Printer) -> anyh
     }
     let settings = Settings { release: options.release, ..Settings::from(&options.packages) };
     let mut builder = session::builder(settings)?;
-    let selection = Selection { patterns: patterns.to_vec(), architecture: options.arch };
+    let architectures = Architectures::only_or_matrix(options.arch);
+    let selection = Selection { patterns: patterns.to_vec(), architectures };
     let targets = builder.plan(&selection)?;
     let built = builder.build(&targets, printer)?;
     if options.no_check {

@@ -1,7 +1,7 @@
 //! `check`: the checks of images that are built.
 
 use builder::check::EngineKind;
-use builder::plan::{Selection, Target};
+use builder::plan::{Architectures, Selection, Target};
 use checks::Tool;
 use schema::run::{CheckOutcome, ImageRecord, RunRecord, VERSION};
 
@@ -13,7 +13,8 @@ use crate::printer::Printer;
 /// Runs the checks. What is not built yet is built.
 pub(crate) fn check(flags: &CheckFlags, printer: &Printer) -> anyhow::Result<Ending> {
     let mut builder = session::builder(Settings::from(&flags.packages))?;
-    let selection = Selection { patterns: flags.images.clone(), architecture: flags.arch };
+    let architectures = Architectures::only_or_host(flags.arch);
+    let selection = Selection { patterns: flags.images.clone(), architectures };
     let targets = builder.plan(&selection)?;
     let built = builder.build(&targets, printer)?;
     let engine = match flags.engine {
@@ -37,12 +38,14 @@ pub(crate) fn check(flags: &CheckFlags, printer: &Printer) -> anyhow::Result<End
 /// What failed of the targets, and how many passed.
 pub(super) fn summary(targets: &[Target], record: &RunRecord, printer: &Printer) -> Ending {
     let mut ending = Ending::Good;
-    for record in record.images.iter().filter(|image| targets.iter().any(|target| target.name == image.name))
-    {
+    for target in targets {
+        let is_its =
+            |image: &&ImageRecord| image.name == target.name && image.architecture == target.architecture;
+        let Some(record) = record.images.iter().find(is_its) else { continue };
         for check in &record.checks {
             if let CheckOutcome::Failed { message, output, errors } = &check.outcome {
                 ending = Ending::Bad;
-                printer.error(format_args!("FAILED {}: {}\n  {message}", record.name, check.name));
+                printer.error(format_args!("FAILED {target}: {}\n  {message}", check.name));
                 for (name, text) in [("output", output), ("errors", errors)] {
                     if !text.trim().is_empty() {
                         printer.error(format_args!(
@@ -54,13 +57,11 @@ pub(super) fn summary(targets: &[Target], record: &RunRecord, printer: &Printer)
             }
         }
         if record.checks.is_empty() {
-            printer
-                .line(format_args!("{}: checks not run, as it is for {}", record.name, record.architecture));
+            printer.line(format_args!("{target}: checks not run on this machine"));
             continue;
         }
         printer.line(format_args!(
-            "{}: {} of {} checks passed",
-            record.name,
+            "{target}: {} of {} checks passed",
             record.checks_passed(),
             record.checks.len()
         ));

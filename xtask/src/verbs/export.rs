@@ -20,25 +20,28 @@ const RECORDS: &str = "/var/lib/dpkg/status.d";
 /// Writes the image in the form that was asked for.
 pub(crate) fn export(flags: &ExportFlags, printer: &Printer) -> anyhow::Result<Ending> {
     let builder = session::builder(Settings::default())?;
-    let image = builder.image(&flags.image)?;
+    let images = builder.images(&flags.image)?;
     let references: Vec<Reference> = builder
         .layout()?
         .references()?
         .into_iter()
-        .filter(|(_, descriptor)| descriptor.digest == image.descriptor.digest)
+        .filter(|(_, descriptor)| descriptor.digest == images.descriptor.digest)
         .map(|(reference, _)| reference)
         .collect();
+    let image = || builder.image(&flags.image, flags.arch);
     if flags.output == Path::new("-") {
-        return stream(flags, &image, &references);
+        return stream(flags, &image()?, &references);
     }
     let existing = if flags.force { Existing::Replace } else { Existing::Refuse };
     match flags.format {
-        ExportFormat::Oci => export::oci_layout(&image, &references, &flags.output, existing)?,
-        ExportFormat::DockerArchive => export::docker_archive(&image, &references, &flags.output, existing)?,
+        ExportFormat::Oci => export::oci_layout(&images, flags.arch, &references, &flags.output, existing)?,
+        ExportFormat::DockerArchive => {
+            export::docker_archive(&image()?, &references, &flags.output, existing)?;
+        }
         ExportFormat::Dir => {
             let ownership = if environment::is_root() { Ownership::Preserve } else { Ownership::Ignore };
             let records = RootPath::parse(RECORDS).expect("a constant path");
-            export::directory(&image, &flags.output, existing, ownership, &records)?;
+            export::directory(&image()?, &flags.output, existing, ownership, &records)?;
         }
     }
     printer.line(format_args!("wrote {} to {}", flags.image, flags.output.display()));

@@ -1,8 +1,6 @@
 //! `list`: the images of the matrix.
 
-use std::collections::BTreeMap;
-
-use builder::plan::Selection;
+use builder::plan::{Architectures, Selection};
 use schema::Digest;
 use serde::Serialize;
 
@@ -25,25 +23,23 @@ struct Listed {
 /// Lists them, as lines or as JSON.
 pub(crate) fn list(flags: &ListFlags, printer: &Printer) -> anyhow::Result<Ending> {
     let builder = session::builder(Settings::default())?;
-    let targets = builder.plan(&Selection::default())?;
-    let built = match builder.layout() {
-        Ok(layout) => layout.references()?,
-        // Nothing was built here yet.
-        Err(_) => BTreeMap::new(),
-    };
+    let architectures = Architectures::only_or_host(flags.arch);
+    let targets = builder.plan(&Selection { architectures, ..Selection::default() })?;
     let listed: Vec<Listed> = targets
         .iter()
         .map(|target| {
             // Until the lock says which, it is the series.
             let locked = builder.locked_version(target);
             let ruby = locked.unwrap_or_else(|| target.row.ruby.to_string());
+            let image = builder.image(&target.name, Some(target.architecture));
             Listed {
                 name: target.name.clone(),
                 references: target.references(&ruby),
                 ruby,
                 distro: target.row.distro.clone(),
                 architecture: target.architecture.to_string(),
-                manifest: built.get(target.name.as_str()).map(|descriptor| descriptor.digest),
+                // What is not there is not built yet.
+                manifest: image.ok().map(|image| image.descriptor.digest),
             }
         })
         .collect();

@@ -13,7 +13,7 @@ const SIGNALED: i32 = 128;
 /// Runs it with the image's user, folder and environment, and ends with its status.
 pub(crate) fn run(flags: &RunFlags, printer: &Printer) -> anyhow::Result<Ending> {
     let builder = session::builder(Settings::default())?;
-    let status = match builder.run(&flags.image, &flags.command)? {
+    let status = match builder.run(&flags.image, flags.arch, &flags.command)? {
         CommandEnding::Exited(status) => status,
         CommandEnding::Signaled(signal) => SIGNALED + signal,
         CommandEnding::TimedOut => anyhow::bail!("the command took longer than a day"),

@@ -2,7 +2,7 @@
 
 use std::os::unix::ffi::OsStrExt;
 
-use builder::plan::Selection;
+use builder::plan::{Architectures, Selection};
 use rootfs::RootPath;
 
 use super::session::{self, Settings};
@@ -13,7 +13,8 @@ use crate::printer::Printer;
 /// Prints the chain back to a root, or what keeps the file out; the latter ends badly, for scripts.
 pub(crate) fn why(flags: &WhyFlags, printer: &Printer) -> anyhow::Result<Ending> {
     let mut builder = session::builder(Settings::from(&flags.packages))?;
-    let selection = Selection { patterns: vec![flags.image.clone()], architecture: flags.arch };
+    let architectures = Architectures::only_or_host(flags.arch);
+    let selection = Selection { patterns: vec![flags.image.clone()], architectures };
     let targets = builder.plan(&selection)?;
     let path = RootPath::parse(flags.path.as_bytes())?;
     let mut ending = Ending::Good;

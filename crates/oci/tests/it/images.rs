@@ -173,6 +173,25 @@ fn a_layout_is_handed_on_with_all_machines_or_one() {
 }
 
 #[test]
+fn images_for_one_machine_take_the_place_of_those_that_there_were() {
+    let folder = tempfile::tempdir().unwrap();
+    let layout = Layout::create(folder.path()).unwrap();
+    let all = put_all(&layout, "ruby:3.3");
+    let old = layout.resolve("ruby:3.3").unwrap();
+    let annotations = |text: &str| BTreeMap::from([("about".to_owned(), text.to_owned())]);
+    let arm64 = vec![all.images[1].clone(), all.images[3].clone()];
+    assert_eq!(old.joined(arm64, annotations("all of them")), all, "what is the same changes nothing");
+
+    let (_, image, _) = index("3.3.8");
+    let joined = old.joined(vec![image.descriptor.clone()], annotations("another"));
+    let kept = [all.images[1].clone(), image.descriptor.clone(), all.images[3].clone()];
+    assert_eq!(joined, NewIndex::new(kept, BTreeMap::new()), "what is true of one alone is not said");
+    put(&layout, &["one"], "3.3.7");
+    let joined = layout.resolve("one").unwrap().joined(vec![image.descriptor.clone()], annotations("new"));
+    assert_eq!(joined, NewIndex::new([image.descriptor], annotations("new")));
+}
+
+#[test]
 fn the_sweep_keeps_every_image_of_an_index() {
     let folder = tempfile::tempdir().unwrap();
     let layout = Layout::create(folder.path()).unwrap();

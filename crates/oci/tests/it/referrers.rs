@@ -135,6 +135,7 @@ fn what_is_missing_or_damaged() {
     let list = || {
         writer.set_listing(|listing| {
             listing.referrers.insert(artifact.descriptor.digest, artifact.descriptor.clone());
+            Ok(())
         })
     };
     let error = list().unwrap_err();
