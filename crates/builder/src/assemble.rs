@@ -106,8 +106,7 @@ fn pack_one(
     let diff_id = Digest::of(&tar);
     let name = &layer.spec.name;
     let form = |compression| compressed(store, name, &tar, diff_id, compression);
-    let (zstd, first) =
-        rayon::join(|| compressions.zstd.map(form).transpose(), || form(compressions.first));
+    let (zstd, first) = rayon::join(|| compressions.zstd.map(form).transpose(), || form(compressions.first));
     Ok(Packed { forms: Ways { first: first?, zstd: zstd? }, created })
 }
 
@@ -120,8 +119,8 @@ fn compressed(
 ) -> Result<Form, AssembleError> {
     let name = || layer.to_owned();
     let blob = store.derive(derivation(compression), &diff_id, |out| {
-        let bytes =
-            oci::compress(tar, compression).map_err(|source| AssembleError::Pack { layer: name(), source })?;
+        let bytes = oci::compress(tar, compression)
+            .map_err(|source| AssembleError::Pack { layer: name(), source })?;
         out.write_all(&bytes).map_err(|source| AssembleError::Keep { layer: name(), source })
     })?;
     let layer = PackedLayer {
@@ -258,9 +257,8 @@ pub(crate) fn record(
             }
         })
         .collect();
-    let to_pull = |forms: &[&Form]| {
-        forms.iter().map(|form| form.layer.size).sum::<u64>() + image.manifest.config.size
-    };
+    let to_pull =
+        |forms: &[&Form]| forms.iter().map(|form| form.layer.size).sum::<u64>() + image.manifest.config.size;
     ImageRecord {
         name: target.name.clone(),
         references: target.references(ruby),

@@ -138,7 +138,8 @@ impl Builder {
         // A record that cannot be read was written by nobody who has this key: build again.
         let Ok(built) = serde_json::from_slice::<Built>(blob.content()) else { return Ok(None) };
         let undamaged = [&built.descriptor].into_iter().chain(&built.zstd).all(|manifest| {
-            let whole = |image: oci::Image| image.layers.iter().all(|layer| layout.blob(&layer.descriptor).is_ok());
+            let whole =
+                |image: oci::Image| image.layers.iter().all(|layer| layout.blob(&layer.descriptor).is_ok());
             layout.image(manifest.clone()).is_ok_and(whole)
         });
         Ok(undamaged.then_some(built))
@@ -190,7 +191,8 @@ impl Builder {
         stage(Stage::Packing);
         let failed = |source| BuildError::Assemble { image: target.to_string(), source };
         let packed = assemble::pack(&self.store, &selection.layers, self.compressions()).map_err(failed)?;
-        let Ways { first: descriptor, zstd } = assemble::put(writer, target, spec, &ruby, &packed).map_err(failed)?;
+        let Ways { first: descriptor, zstd } =
+            assemble::put(writer, target, spec, &ruby, &packed).map_err(failed)?;
 
         stage(Stage::Verifying);
         let image = writer.layout().image(descriptor.clone())?;
@@ -250,10 +252,9 @@ fn indexes<'a>(built: impl Iterator<Item = &'a Built>) -> BTreeMap<Reference, Im
     for image in built {
         for name in &image.record.references {
             let name = name.parse().expect("names are made of words of the matrix");
-            let index = indexes.entry(name).or_insert_with(|| Images {
-                manifests: Vec::new(),
-                annotations: image.annotations.clone(),
-            });
+            let index = indexes
+                .entry(name)
+                .or_insert_with(|| Images { manifests: Vec::new(), annotations: image.annotations.clone() });
             index.manifests.push(image.descriptor.clone());
             index.manifests.extend(image.zstd.clone());
             index.annotations.retain(|name, value| image.annotations.get(name) == Some(value));

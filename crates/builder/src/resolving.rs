@@ -79,13 +79,12 @@ impl Builder {
         wishes: &BTreeMap<Base, BTreeSet<Wish>>,
         observer: &dyn Observer,
     ) -> Result<(Lock, LockChange), BuildError> {
-        let resolutions: Vec<Result<Resolution, BuildError>> = wishes
-            .par_iter()
-            .map(|(base, wishes)| {
-                observer.observe(&Event::Resolving { distro: &base.0 });
-                self.resolve(before, base, wishes)
-            })
-            .collect();
+        let distros: BTreeSet<&String> = wishes.keys().map(|(distro, _)| distro).collect();
+        for distro in distros {
+            observer.observe(&Event::Resolving { distro });
+        }
+        let resolutions: Vec<Result<Resolution, BuildError>> =
+            wishes.par_iter().map(|(base, wishes)| self.resolve(before, base, wishes)).collect();
         let mut lock = before.clone();
         for (base, resolution) in wishes.keys().zip(resolutions) {
             locking::replace(&mut lock, base, resolution?);

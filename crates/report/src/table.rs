@@ -9,24 +9,72 @@ use schema::run::{ImageRecord, RunRecord};
 
 use crate::published::{Megabytes, Published};
 
-const COLUMNS: [&str; 8] =
-    ["Image", "Architecture", "Ruby", "On disk", "To pull", "Files", "Packages", "Checks passed"];
-
-/// The first columns are words, the rest are numbers and stand at the right.
-const WORDS: usize = 3;
+/// A column: its head, what it says of our images, and what of others'.
+struct Column {
+    head: &'static str,
+    /// Words stand at the left, numbers at the right.
+    is_words: bool,
+    ours: fn(&ImageRecord) -> String,
+    theirs: fn(&Published) -> String,
+}
 
 /// What is not known.
 const UNKNOWN: &str = "-";
 
-type Row = [String; COLUMNS.len()];
+impl Column {
+    const fn words(
+        head: &'static str,
+        ours: fn(&ImageRecord) -> String,
+        theirs: fn(&Published) -> String,
+    ) -> Self {
+        Self { head, is_words: true, ours, theirs }
+    }
+
+    const fn number(
+        head: &'static str,
+        ours: fn(&ImageRecord) -> String,
+        theirs: fn(&Published) -> String,
+    ) -> Self {
+        Self { head, is_words: false, ours, theirs }
+    }
+}
+
+/// The columns; those of the two compressions where an image is in both.
+fn columns(in_both: bool) -> Vec<Column> {
+    let pull = |head| Column::number(head, |image| megabytes(image.pull), |image| published(image.pull));
+    let unknown = |_: &Published| UNKNOWN.to_owned();
+    let pulls = if in_both {
+        let zstd = |image: &ImageRecord| image.zstd.map_or_else(|| UNKNOWN.to_owned(), megabytes);
+        vec![pull("To pull, gzip"), Column::number("To pull, zstd", zstd, unknown)]
+    } else {
+        vec![pull("To pull")]
+    };
+    let before = [
+        Column::words("Image", |image| format!("**{}**", cell(&image.name)), |image| cell(&image.image)),
+        Column::words(
+            "Architecture",
+            |image| image.architecture.to_string(),
+            |image| image.architecture.to_string(),
+        ),
+        Column::words("Ruby", |image| cell(&image.ruby), |image| cell(&image.ruby)),
+        Column::number("On disk", |image| megabytes(image.disk), |image| published(image.disk)),
+    ];
+    let after = [
+        Column::number("Files", |image| image.files.to_string(), unknown),
+        Column::number("Packages", |image| image.packages.len().to_string(), unknown),
+        Column::number("Checks passed", checks, unknown),
+    ];
+    before.into_iter().chain(pulls).chain(after).collect()
+}
 
 /// The sizes of the images of a run beside published ones, in Markdown, with the explanations that belong to it.
 pub fn table(run: &RunRecord, published: &[Published]) -> String {
     let sources = sources(published);
-    let mut rows = vec![COLUMNS.map(str::to_owned)];
-    rows.extend(run.images.iter().map(our_row));
-    rows.extend(published.iter().map(|image| their_row(image, &sources)));
-    let mut text = align(&rows);
+    let columns = columns(run.images.iter().any(|image| image.zstd.is_some()));
+    let mut rows = vec![columns.iter().map(|column| column.head.to_owned()).collect()];
+    rows.extend(run.images.iter().map(|image| columns.iter().map(|column| (column.ours)(image)).collect()));
+    rows.extend(published.iter().map(|image| their_row(&columns, image, &sources)));
+    let mut text = align(&columns, &rows);
     text.push_str(
         "\nMB are 10^6 bytes. On disk: the files of the unpacked image. To pull: the compressed layers and the \
          configuration.",
@@ -59,38 +107,24 @@ fn sources(published: &[Published]) -> Vec<(&str, &str)> {
     sources
 }
 
-fn our_row(image: &ImageRecord) -> Row {
-    let checks = match image.checks.len() {
+fn checks(image: &ImageRecord) -> String {
+    match image.checks.len() {
         0 => "not run".to_owned(),
         all => format!("{} of {all}", image.checks_passed()),
-    };
-    [
-        format!("**{}**", cell(&image.name)),
-        image.architecture.to_string(),
-        cell(&image.ruby),
-        megabytes(image.disk),
-        megabytes(image.pull),
-        image.files.to_string(),
-        image.packages.len().to_string(),
-        checks,
-    ]
+    }
 }
 
-fn their_row(image: &Published, sources: &[(&str, &str)]) -> Row {
-    let size =
-        |size: Option<Megabytes>| size.map_or_else(|| UNKNOWN.to_owned(), |size| megabytes(size.bytes()));
+fn their_row(columns: &[Column], image: &Published, sources: &[(&str, &str)]) -> Vec<String> {
     let source = sources.iter().position(|source| *source == (&image.source, &image.date));
-    let number = source.map_or_else(String::new, |place| format!(" <sup>{}</sup>", place + 1));
-    [
-        format!("{}{number}", cell(&image.image)),
-        image.architecture.to_string(),
-        cell(&image.ruby),
-        size(image.disk),
-        size(image.pull),
-        UNKNOWN.to_owned(),
-        UNKNOWN.to_owned(),
-        UNKNOWN.to_owned(),
-    ]
+    let mut row: Vec<String> = columns.iter().map(|column| (column.theirs)(image)).collect();
+    if let (Some(name), Some(place)) = (row.first_mut(), source) {
+        write!(name, " <sup>{}</sup>", place + 1).expect("writing to a text never fails");
+    }
+    row
+}
+
+fn published(size: Option<Megabytes>) -> String {
+    size.map_or_else(|| UNKNOWN.to_owned(), |size| megabytes(size.bytes()))
 }
 
 /// Bytes as megabytes with one decimal, rounded half up.
@@ -105,20 +139,20 @@ fn cell(text: &str) -> String {
 }
 
 /// The rows as lines, the first as the head.
-fn align(rows: &[Row]) -> String {
+fn align(columns: &[Column], rows: &[Vec<String>]) -> String {
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
-    let widths: [usize; COLUMNS.len()] = std::array::from_fn(width);
+    let widths: Vec<usize> = (0..columns.len()).map(width).collect();
     let mut text = String::new();
     for (number, row) in rows.iter().enumerate() {
-        for (column, (cell, width)) in row.iter().zip(widths).enumerate() {
+        for ((column, cell), &width) in columns.iter().zip(row).zip(&widths) {
             let cell =
-                if column < WORDS { format!("| {cell:width$} ") } else { format!("| {cell:>width$} ") };
+                if column.is_words { format!("| {cell:width$} ") } else { format!("| {cell:>width$} ") };
             text.push_str(&cell);
         }
         text.push_str("|\n");
         if number == 0 {
-            for (column, width) in widths.into_iter().enumerate() {
-                let end = if column < WORDS { "-" } else { ":" };
+            for (column, &width) in columns.iter().zip(&widths) {
+                let end = if column.is_words { "-" } else { ":" };
                 text.extend(["|", &"-".repeat(width + 1), end]);
             }
             text.push_str("|\n");
@@ -152,6 +186,7 @@ mod tests {
             manifest: Digest::of(b"manifest"),
             disk: 35_749_999,
             pull: 11_750_000,
+            zstd: None,
             files: 3657,
             layers: Vec::new(),
             packages: vec![package("libc6"), package("libruby3.3")],
@@ -233,6 +268,25 @@ mod tests {
         | **ruby:3.3-trixie** | amd64        | 3.3.8 | 35.7 MB | 11.8 MB |  3657 |        2 |        1 of 1 |
 
         MB are 10^6 bytes. On disk: the files of the unpacked image. To pull: the compressed layers and the configuration. Compressed with `--release`.
+        ");
+    }
+
+    #[test]
+    fn both_compressions_have_a_column_each() {
+        let images = vec![
+            ImageRecord { zstd: Some(9_667_153), ..image("ruby:3.3-trixie", &[true]) },
+            image("ruby:3.1-bookworm", &[true]),
+        ];
+        insta::assert_snapshot!(table(&RunRecord { version: VERSION, images }, &published()[..1]), @"
+        | Image                            | Architecture | Ruby  | On disk | To pull, gzip | To pull, zstd | Files | Packages | Checks passed |
+        |----------------------------------|--------------|-------|--------:|--------------:|--------------:|------:|---------:|--------------:|
+        | **ruby:3.3-trixie**              | amd64        | 3.3.8 | 35.7 MB |       11.8 MB |        9.7 MB |  3657 |        2 |        1 of 1 |
+        | **ruby:3.1-bookworm**            | amd64        | 3.3.8 | 35.7 MB |       11.8 MB |             - |  3657 |        2 |        1 of 1 |
+        | ruby:3.4-alpine3.24 <sup>1</sup> | amd64        | 3.4   | 77.0 MB |       43.1 MB |             - |     - |        - |             - |
+
+        MB are 10^6 bytes. On disk: the files of the unpacked image. To pull: the compressed layers and the configuration.
+        Sizes of others are as published, not measured here:
+        <sup>1</sup> [records](https://example.org), 2026-09.
         ");
     }
 

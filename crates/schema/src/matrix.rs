@@ -322,7 +322,13 @@ source = { package = "ruby" }
             let matrix = Matrix::parse("matrix.toml", &format!("compression = \"{written}\"\n{GOOD}"));
             assert_eq!(matrix.unwrap().compression, compression);
         }
-        insta::assert_snapshot!(refusal(&format!("compression = \"gz\"\n{GOOD}")), @"");
+        insta::assert_snapshot!(refusal(&format!("compression = \"gz\"\n{GOOD}")), @r#"
+        matrix.toml:1:15: unknown variant `gz`, expected one of `gzip`, `zstd`, `both`
+          |
+        1 | compression = "gz"
+          |               ^
+        hint: did you mean `gzip`?
+        "#);
     }
 
     #[test]

@@ -21,6 +21,7 @@ pub struct Suite {
     valid_until: Option<String>,
     by_hash: bool,
     packings: Vec<Packing>,
+    architectures: Vec<String>,
     listed_as: Option<Vec<u8>>,
     packages: Vec<Package>,
 }
@@ -45,6 +46,7 @@ impl Suite {
             valid_until: None,
             by_hash: true,
             packings: vec![Packing::Xz],
+            architectures: vec!["amd64".to_owned()],
             listed_as: None,
             packages: Vec::new(),
         }
@@ -85,6 +87,13 @@ impl Suite {
         self
     }
 
+    /// For this architecture too: its index lists the packages for it and those for `all`.
+    #[must_use]
+    pub fn architecture(mut self, name: &str) -> Self {
+        self.architectures.push(name.to_owned());
+        self
+    }
+
     /// With its unpacked index listed as if it were these bytes.
     #[must_use]
     pub fn listed_as(mut self, bytes: &[u8]) -> Self {
@@ -95,26 +104,32 @@ impl Suite {
     /// The files of an archive that has this suite, by their paths below its address.
     pub fn build(&self) -> BTreeMap<String, Vec<u8>> {
         let mut files = BTreeMap::new();
-        let mut index = String::new();
-        for package in &self.packages {
-            let bytes = package.build();
-            let path = pool_path(package);
-            let file = format!("Filename: {path}\nSize: {}\nSHA256: {}\n\n", bytes.len(), sha256(&bytes));
-            index.extend([package.control(), file]);
-            files.insert(path, bytes);
-        }
-        let folder = "main/binary-amd64";
-        let unpacked = self.listed_as.clone().unwrap_or_else(|| index.clone().into_bytes());
-        let mut listed = vec![(format!("{folder}/Packages"), unpacked)];
-        for packing in &self.packings {
-            let name = format!("{folder}/Packages{}", packing.suffix());
-            let bytes = packing.pack(index.as_bytes());
-            let root = format!("dists/{}", self.name);
-            if self.by_hash {
-                files.insert(format!("{root}/{folder}/by-hash/SHA256/{}", sha256(&bytes)), bytes.clone());
+        let mut listed = Vec::new();
+        for architecture in &self.architectures {
+            let mut index = String::new();
+            for package in &self.packages {
+                if !package.get("Architecture").is_some_and(|own| own == "all" || own == architecture) {
+                    continue;
+                }
+                let bytes = package.build();
+                let path = pool_path(package);
+                let file = format!("Filename: {path}\nSize: {}\nSHA256: {}\n\n", bytes.len(), sha256(&bytes));
+                index.extend([package.control(), file]);
+                files.insert(path, bytes);
             }
-            files.insert(format!("{root}/{name}"), bytes.clone());
-            listed.push((name, bytes));
+            let folder = format!("main/binary-{architecture}");
+            let unpacked = self.listed_as.clone().unwrap_or_else(|| index.clone().into_bytes());
+            listed.push((format!("{folder}/Packages"), unpacked));
+            for packing in &self.packings {
+                let name = format!("{folder}/Packages{}", packing.suffix());
+                let bytes = packing.pack(index.as_bytes());
+                let root = format!("dists/{}", self.name);
+                if self.by_hash {
+                    files.insert(format!("{root}/{folder}/by-hash/SHA256/{}", sha256(&bytes)), bytes.clone());
+                }
+                files.insert(format!("{root}/{name}"), bytes.clone());
+                listed.push((name, bytes));
+            }
         }
         let signed = cleartext(&self.release(&listed), &[(&Signature::of_text(MADE), &key())]);
         files.insert(format!("dists/{}/InRelease", self.name), signed.into_bytes());

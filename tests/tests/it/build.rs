@@ -20,13 +20,13 @@ fn a_first_build_says_what_it_does_and_a_second_writes_nothing() {
     resolving the packages of trixie
     locked trixie amd64: 7 packages
     fetching 7 packages, 0.0 MB
-    built tiny:3.3-trixie: 0.0 MB on disk, 0.0 MB to pull, sha256:[digest]
+    built tiny:3.3-trixie: 0.0 MB on disk, 0.0 MB to pull (0.0 MB in zstd), sha256:[digest]
     ");
     let before = (project.layout(), files_below(&project.root), mirror.server.requests().len());
     insta::assert_snapshot!(project.run(&["build-all", "--no-check"]), @"
     status 0
     -- errors
-    unchanged tiny:3.3-trixie: 0.0 MB on disk, 0.0 MB to pull, sha256:[digest]
+    unchanged tiny:3.3-trixie: 0.0 MB on disk, 0.0 MB to pull (0.0 MB in zstd), sha256:[digest]
     ");
     let after = (project.layout(), files_below(&project.root), mirror.server.requests().len());
     assert!(!before.0.is_empty());
@@ -46,8 +46,8 @@ fn two_distros_make_two_images_that_share_what_they_have_alike() {
     locked bookworm amd64: 7 packages
     locked trixie amd64: 7 packages
     fetching 10 packages, 0.0 MB
-    built tiny:3.3-trixie: 0.0 MB on disk, 0.0 MB to pull, sha256:[digest]
-    built tiny:3.1-bookworm: 0.0 MB on disk, 0.0 MB to pull, sha256:[digest]
+    built tiny:3.3-trixie: 0.0 MB on disk, 0.0 MB to pull (0.0 MB in zstd), sha256:[digest]
+    built tiny:3.1-bookworm: 0.0 MB on disk, 0.0 MB to pull (0.0 MB in zstd), sha256:[digest]
     ");
     let names: Vec<_> = project.images().into_keys().collect();
     insta::assert_debug_snapshot!(names, @r#"

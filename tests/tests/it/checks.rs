@@ -43,7 +43,7 @@ fn what_is_checked_is_in_the_report_and_is_not_checked_again() {
     resolving the packages of trixie
     locked trixie amd64: 8 packages
     fetching 8 packages, 0.0 MB
-    built tiny:3.3-trixie: 0.0 MB on disk, 0.0 MB to pull, sha256:[digest]
+    built tiny:3.3-trixie: 0.0 MB on disk, 0.0 MB to pull (0.0 MB in zstd), sha256:[digest]
     passed tiny:3.3-trixie: greets (… ms)
     wrote the table of sizes in README.md
     tiny:3.3-trixie: 1 of 1 checks passed
@@ -52,10 +52,10 @@ fn what_is_checked_is_in_the_report_and_is_not_checked_again() {
     # Tiny
 
     <!-- sizes:begin -->
-    | Image                | Architecture | Ruby  |  On disk | To pull | Files | Packages | Checks passed |
-    |----------------------|--------------|-------|---------:|--------:|------:|---------:|--------------:|
-    | **tiny:3.3-trixie**  | amd64        | 3.3.8 |   0.0 MB |  0.0 MB |    39 |        8 |        1 of 1 |
-    | large:1 <sup>1</sup> | amd64        | 3.3   | 900.0 MB |       - |     - |        - |             - |
+    | Image                | Architecture | Ruby  |  On disk | To pull, gzip | To pull, zstd | Files | Packages | Checks passed |
+    |----------------------|--------------|-------|---------:|--------------:|--------------:|------:|---------:|--------------:|
+    | **tiny:3.3-trixie**  | amd64        | 3.3.8 |   0.0 MB |        0.0 MB |        0.0 MB |    39 |        8 |        1 of 1 |
+    | large:1 <sup>1</sup> | amd64        | 3.3   | 900.0 MB |             - |             - |     - |        - |             - |
 
     MB are 10^6 bytes. On disk: the files of the unpacked image. To pull: the compressed layers and the configuration.
     Sizes of others are as published, not measured here:
@@ -67,13 +67,13 @@ fn what_is_checked_is_in_the_report_and_is_not_checked_again() {
     insta::assert_snapshot!(project.run(&["build-all"]), @"
     status 0
     -- errors
-    unchanged tiny:3.3-trixie: 0.0 MB on disk, 0.0 MB to pull, sha256:[digest]
+    unchanged tiny:3.3-trixie: 0.0 MB on disk, 0.0 MB to pull (0.0 MB in zstd), sha256:[digest]
     tiny:3.3-trixie: 1 of 1 checks passed
     ");
     insta::assert_snapshot!(project.run(&["check"]), @"
     status 0
     -- errors
-    unchanged tiny:3.3-trixie: 0.0 MB on disk, 0.0 MB to pull, sha256:[digest]
+    unchanged tiny:3.3-trixie: 0.0 MB on disk, 0.0 MB to pull (0.0 MB in zstd), sha256:[digest]
     tiny:3.3-trixie: 1 of 1 checks passed
     ");
     project.run(&["report", "--check"]).good();

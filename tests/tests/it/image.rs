@@ -113,12 +113,10 @@ fn the_configuration_of_an_image_and_what_it_says_of_itself() {
     let mirror = Mirror::start();
     let project = Project::new(&mirror);
     project.build();
-    let blob = |digest: &str| -> serde_json::Value {
-        let file = format!("dist/oci/blobs/sha256/{}", digest.trim_start_matches("sha256:"));
-        serde_json::from_str(&project.read(&file)).expect("JSON")
-    };
-    let manifest = blob(&project.images()["tiny:3.3-trixie"]);
-    let config = blob(manifest["config"]["digest"].as_str().unwrap());
+    let index = project.index("tiny:3.3-trixie");
+    let manifest = project.document(&index["manifests"][0]["digest"]);
+    assert_eq!(index["annotations"], manifest["annotations"], "registries show those of the index");
+    let config = project.document(&manifest["config"]["digest"]);
     let pretty = |value: &serde_json::Value| serde_json::to_string_pretty(value).unwrap();
     insta::assert_snapshot!(pretty(&manifest["annotations"]), @r#"
     {
@@ -183,10 +181,14 @@ fn an_image_whose_licences_are_not_said_says_nothing_of_them() {
     let project = Project::new(&mirror);
     project.edit("images/tiny/image.toml", "licenses = \"MIT\"\n", "");
     project.build();
-    let (_, (_, bytes)) =
-        project.layout().into_iter().find(|(_, (_, bytes))| bytes.starts_with(b"{\"annotations\"")).unwrap();
-    let manifest = String::from_utf8(bytes).unwrap();
-    assert!(manifest.contains("image.description") && !manifest.contains("image.licenses"), "{manifest}");
+    let layout = project.layout().into_values();
+    let described: Vec<_> = layout.filter(|(_, bytes)| bytes.starts_with(b"{\"annotations\"")).collect();
+    // The index, and a manifest for each compression.
+    assert_eq!(described.len(), 3);
+    for (_, bytes) in described {
+        let text = String::from_utf8(bytes).unwrap();
+        assert!(text.contains("image.description") && !text.contains("image.licenses"), "{text}");
+    }
 }
 
 /// A line for each file: its mode, its path, and where it leads if it is a link.

@@ -1,6 +1,7 @@
 //! What a person sees of the verbs, through the program itself, on small projects whose packages come from a mirror on
 //! loopback. No network, no real package, nothing of the machine's own settings.
 
+mod architectures;
 mod build;
 mod checks;
 mod docker;

@@ -30,6 +30,15 @@ impl Mirror {
         mirror
     }
 
+    /// The same for two architectures.
+    pub(crate) fn for_amd64_and_arm64() -> Self {
+        let mirror = Self::empty();
+        let packages = ruby("3.3").into_iter().chain(for_arm64(ruby("3.3")));
+        mirror.publish(&suite("trixie", packages).architecture("arm64"));
+        mirror.publish_security(&Suite::new("trixie-security").architecture("arm64"));
+        mirror
+    }
+
     /// A mirror that has no suite.
     pub(crate) fn empty() -> Self {
         Self { server: Server::start() }
@@ -83,6 +92,11 @@ pub(crate) fn good_files() -> BTreeMap<String, Vec<u8>> {
 /// A suite of these packages.
 pub(crate) fn suite(name: &str, packages: impl IntoIterator<Item = Package>) -> Suite {
     packages.into_iter().fold(Suite::new(name), Suite::package)
+}
+
+/// The packages for arm64. That their objects are for another machine makes no difference to a build.
+fn for_arm64(packages: Vec<Package>) -> impl Iterator<Item = Package> {
+    packages.into_iter().map(|package| package.field("Architecture", "arm64"))
 }
 
 /// `packages` with `package` in place of the one of the same name.

@@ -158,6 +158,17 @@ impl Project {
         }
     }
 
+    /// A document among the blobs of the layout.
+    pub(crate) fn document(&self, digest: &serde_json::Value) -> serde_json::Value {
+        let hex = digest.as_str().expect("a digest").trim_start_matches("sha256:");
+        serde_json::from_str(&self.read(&format!("dist/oci/blobs/sha256/{hex}"))).expect("JSON")
+    }
+
+    /// The index that a name leads to.
+    pub(crate) fn index(&self, name: &str) -> serde_json::Value {
+        self.document(&self.images()[name].clone().into())
+    }
+
     /// How many blobs the layout has.
     pub(crate) fn blobs(&self) -> usize {
         files_below(&self.root.join("dist/oci/blobs")).len()

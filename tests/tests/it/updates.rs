@@ -114,7 +114,7 @@ fn a_package_that_has_left_the_mirror_is_resolved_anew_and_shown() {
     locked trixie amd64:
       libyaml-0-2 0.2.5-2 -> 0.2.5-3
     fetching 1 package, 0.0 MB
-    built tiny:3.3-trixie: 0.0 MB on disk, 0.0 MB to pull, sha256:[digest]
+    built tiny:3.3-trixie: 0.0 MB on disk, 0.0 MB to pull (0.0 MB in zstd), sha256:[digest]
     ");
     assert!(project.read("matrix.lock").contains("0.2.5-3"));
     project.run(&["build-all", "--no-check", "--locked"]).good();
@@ -159,7 +159,7 @@ fn update_takes_what_is_newer_and_a_dry_run_only_says_so() {
     status 0
     -- errors
     fetching 1 package, 0.0 MB
-    built tiny:3.3-trixie: 0.0 MB on disk, 0.0 MB to pull, sha256:[digest]
+    built tiny:3.3-trixie: 0.0 MB on disk, 0.0 MB to pull (0.0 MB in zstd), sha256:[digest]
     ");
     project.run(&["build-all", "--no-check", "--locked"]).good();
 }

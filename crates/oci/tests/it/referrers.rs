@@ -15,7 +15,10 @@ fn put_artifact(writer: &Writer<'_>, subject: &Descriptor, media_type: &str, tex
     writer.put_artifact(&artifact).unwrap();
     let descriptor = artifact.descriptor;
     writer
-        .set_listing(|listing| drop(listing.referrers.insert(descriptor.digest, descriptor.clone())))
+        .set_listing(|listing| {
+            listing.referrers.insert(descriptor.digest, descriptor.clone());
+            Ok(())
+        })
         .unwrap();
     descriptor
 }
