@@ -148,11 +148,11 @@ impl<'a> Writer<'a> {
 
         let Listing { names, referrers } = listing;
         let referrers = self.alive(referrers, names.values().chain(&others));
-        let named = names.into_iter().map(|(name, mut descriptor)| {
+        let with_names = names.into_iter().map(|(name, mut descriptor)| {
             descriptor.annotations.insert(annotation::REF_NAME.to_owned(), name.to_string());
             descriptor
         });
-        index.manifests = named.chain(referrers.into_values()).chain(others).collect();
+        index.manifests = with_names.chain(referrers.into_values()).chain(others).collect();
         let after = document::canonical(&index);
         if after == before {
             return Ok(false);
