@@ -219,5 +219,6 @@ fn skopeo_reads_what_is_exported() {
 
 /// The document that skopeo wrote to a folder.
 fn copied(folder: &str) -> Value {
-    serde_json::from_slice(&fs::read(Path::new(folder).join("manifest.json")).unwrap()).unwrap()
+    let bytes = fs::read(Path::new(folder).join("manifest.json")).expect("a manifest");
+    serde_json::from_slice(&bytes).expect("JSON")
 }

@@ -5,8 +5,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use analyzer::{Closure, Drop, FindingKind, Request, Root, analyze};
-use oci::Layout;
+use oci::{Layout, Prefer};
 use rootfs::{Kind, RootPath, Tree};
+use schema::Architecture;
 
 use crate::real;
 use crate::skip;
@@ -42,7 +43,9 @@ fn the_analysis_finds_what_the_loader_lists() {
 
 fn compare(project: &std::path::Path, name: &str) {
     let layout = Layout::open(&project.join("dist/oci")).expect("a layout");
-    let tree = layout.resolve(name).expect("the image").tree().expect("its files");
+    let images = layout.resolve(name).expect("the images");
+    let host = Architecture::host().expect("an architecture that images are built for");
+    let tree = images.image(host, Prefer::Gzip).expect("the image").tree().expect("its files");
     let objects = objects(&tree);
     assert!(objects.len() > 50, "{name} has {} ELF objects", objects.len());
 
