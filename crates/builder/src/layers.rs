@@ -11,6 +11,7 @@ use rootfs::{Entry, Metadata, Origin, RootPath, Tree};
 use schema::image::{ImageSpec, LayerSpec};
 use schema::lock::PackageKey;
 
+use crate::shrink::Shrinker;
 use crate::stack::{Package, Stack};
 use crate::status;
 
@@ -30,6 +31,8 @@ pub(crate) struct Selection<'a> {
     pub closure: Closure,
     /// The layers, lowest first.
     pub layers: Vec<SelectedLayer<'a>>,
+    /// What was made smaller.
+    pub shrinker: Shrinker<'a>,
 }
 
 /// One layer's files.
@@ -47,12 +50,15 @@ pub(crate) fn select<'a>(stack: &Stack<'_>, spec: &'a ImageSpec) -> Selection<'a
     let mut closure = Closure::default();
     let mut request = Request::default();
     let mut layers = Vec::with_capacity(spec.layers.len());
+    let mut shrinker = Shrinker::new(&spec.shrink);
     for (position, layer) in spec.layers.iter().enumerate() {
         request = request_for(&stack.tree, spec, &spec.layers[..=position]);
         let grown = closure_with_licences(stack, &mut request);
         let added = grown.entries.keys().filter(|path| !closure.entries.contains_key(*path)).cloned();
         let mut tree = stack.tree.select(added);
-        let whole = stack.tree.select(grown.entries.keys().cloned());
+        shrinker.apply(&mut tree);
+        let mut whole = stack.tree.select(grown.entries.keys().cloned());
+        shrinker.apply(&mut whole);
         for (path, record) in status::records(contributors(stack, &grown).into_values(), stack, &whole) {
             // Where an upper layer adds to what a package gave, its record there covers the lower one.
             if lower.get(&path) != Some(&record) {
@@ -67,7 +73,7 @@ pub(crate) fn select<'a>(stack: &Stack<'_>, spec: &'a ImageSpec) -> Selection<'a
     if let (Some(cache), Some(top)) = (loader_cache(stack, &closure), layers.last_mut()) {
         top.tree.insert(LOADER_CACHE.clone(), cache).expect("/etc is a folder");
     }
-    Selection { request, closure, layers }
+    Selection { request, closure, layers, shrinker }
 }
 
 /// The loader's cache, where a library of the image is found by that alone. `ldconfig` would make it on an installation,
