@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use rayon::prelude::*;
-use rootfs::{Entry, File, Inode, Kind, RootPath, Tree};
+use rootfs::{Entry, File, Inode, Kind, Metadata, RootPath, Tree};
+use schema::Digest;
 use schema::image::{Shrink, ShrinkHow};
 use schema::run::ShrinkRecord;
 
@@ -18,6 +19,8 @@ pub(crate) struct Shrinker<'a> {
     rules: Vec<(&'a Shrink, GlobSet)>,
     /// What became of each file that a rule looked at.
     seen: HashMap<Inode, Option<Smaller>>,
+    /// Files that became links of others.
+    linked: Vec<Smaller>,
     /// The paths of those that changed.
     changed: BTreeMap<RootPath, Change>,
 }
@@ -40,7 +43,7 @@ pub(crate) struct Change {
 }
 
 impl<'a> Shrinker<'a> {
-    /// With these rules; the first that matches a file has it.
+    /// With these rules; of those that match a file, the first that can make it smaller does.
     pub(crate) fn new(rules: &'a [Shrink]) -> Self {
         let with_globs = |rule: &'a Shrink| {
             let mut set = GlobSetBuilder::new();
@@ -50,23 +53,26 @@ impl<'a> Shrinker<'a> {
             }
             (rule, set.build().expect("each pattern of it is valid"))
         };
-        Self { rules: rules.iter().map(with_globs).collect(), seen: HashMap::new(), changed: BTreeMap::new() }
+        Self {
+            rules: rules.iter().map(with_globs).collect(),
+            seen: HashMap::new(),
+            linked: Vec::new(),
+            changed: BTreeMap::new(),
+        }
     }
 
     /// Makes the files of a tree smaller. Those that were in an earlier tree become the very same as there.
     pub(crate) fn apply(&mut self, tree: &mut Tree) {
-        let mut new: Vec<(Inode, usize, File)> = Vec::new();
+        let mut new: HashMap<Inode, (&RootPath, &File)> = HashMap::new();
         for (path, entry) in tree.iter() {
             if let Kind::File(file) = &entry.kind
-                && let Some(rule) = self.rule_for(path)
                 && !self.seen.contains_key(&file.inode)
             {
-                self.seen.insert(file.inode, None);
-                new.push((file.inode, rule, file.clone()));
+                new.entry(file.inode).or_insert((path, file));
             }
         }
-        let smaller = new.into_par_iter().map(|(inode, rule, file)| (inode, self.smaller(rule, &file)));
-        let smaller: Vec<_> = smaller.collect();
+        let smaller: Vec<_> =
+            new.into_par_iter().map(|(inode, (path, file))| (inode, self.smaller(path, file))).collect();
         self.seen.extend(smaller);
 
         let replaced: Vec<(RootPath, Entry, Change)> = tree
@@ -78,25 +84,59 @@ impl<'a> Shrinker<'a> {
                 Some((path.clone(), entry, Change { rule, saved }))
             })
             .collect();
+        self.put(tree, replaced);
+    }
+
+    fn smaller(&self, path: &RootPath, file: &File) -> Option<Smaller> {
+        self.matching(path).find_map(|(rule, Shrink { how, .. })| {
+            let content = match how {
+                // A damaged object is a finding of the analysis, and stays as it is here.
+                ShrinkHow::Strip => strip::symbols(&file.content).ok().flatten(),
+                ShrinkHow::Comments => strip::comments(&file.content),
+                ShrinkHow::Link => None,
+            }?;
+            let saved = (file.content.len() - content.len()) as u64;
+            Some(Smaller { file: File::new(content), rule, saved })
+        })
+    }
+
+    /// Makes files of one layer that have the same bytes, rights and owner hard links of the first of them.
+    pub(crate) fn link(&mut self, tree: &mut Tree) {
+        let mut first: HashMap<(Digest, u32, u32, u32), File> = HashMap::new();
+        let mut linked: Vec<(RootPath, Entry, Change)> = Vec::new();
+        for (path, entry) in tree.iter() {
+            let Kind::File(file) = &entry.kind else { continue };
+            let Some(rule) =
+                self.matching(path).find(|(_, rule)| rule.how == ShrinkHow::Link).map(|(at, _)| at)
+            else {
+                continue;
+            };
+            let Metadata { mode, uid, gid, .. } = entry.metadata;
+            let same =
+                first.entry((Digest::of(&file.content), mode, uid, gid)).or_insert_with(|| file.clone());
+            if same.inode != file.inode {
+                let saved = file.content.len() as u64;
+                let smaller = Smaller { file: same.clone(), rule, saved };
+                let entry = Entry { kind: Kind::File(same.clone()), ..entry.clone() };
+                linked.push((path.clone(), entry, Change { rule, saved }));
+                self.linked.push(smaller);
+            }
+        }
+        self.put(tree, linked);
+    }
+
+    fn put(&mut self, tree: &mut Tree, replaced: Vec<(RootPath, Entry, Change)>) {
         for (path, entry, change) in replaced {
             tree.insert(path.clone(), entry).expect("a file stands there already");
             self.changed.insert(path, change);
         }
     }
 
-    fn rule_for(&self, path: &RootPath) -> Option<usize> {
+    /// The rules for a path, by their places.
+    fn matching(&self, path: &RootPath) -> impl Iterator<Item = (usize, &'a Shrink)> {
         let text = String::from_utf8_lossy(path.as_bytes());
-        self.rules.iter().position(|(_, globs)| globs.is_match(&*text))
-    }
-
-    fn smaller(&self, rule: usize, file: &File) -> Option<Smaller> {
-        let content = match self.rules[rule].0.how {
-            // A damaged object is a finding of the analysis, and stays as it is here.
-            ShrinkHow::Strip => strip::symbols(&file.content).ok().flatten(),
-            ShrinkHow::Comments => strip::comments(&file.content),
-        }?;
-        let saved = (file.content.len() - content.len()) as u64;
-        Some(Smaller { file: File::new(content), rule, saved })
+        let matching = self.rules.iter().enumerate().filter(|(_, (_, globs))| globs.is_match(&*text));
+        matching.map(|(at, (rule, _))| (at, *rule)).collect::<Vec<_>>().into_iter()
     }
 
     /// Whether a rule changed the file at a path, and how.
@@ -109,7 +149,8 @@ impl<'a> Shrinker<'a> {
     pub(crate) fn records(&self) -> Vec<ShrinkRecord> {
         let mut records: Vec<ShrinkRecord> = Vec::new();
         for (position, (rule, _)) in self.rules.iter().enumerate() {
-            let changes = self.seen.values().flatten().filter(|smaller| smaller.rule == position);
+            let changes =
+                self.seen.values().flatten().chain(&self.linked).filter(|smaller| smaller.rule == position);
             let (files, saved) = changes.fold((0, 0), |(files, saved), one| (files + 1, saved + one.saved));
             if files > 0 {
                 records.push(ShrinkRecord { name: rule.name.clone(), why: rule.why.clone(), files, saved });

@@ -174,6 +174,8 @@ pub enum ShrinkHow {
     Strip,
     /// Ruby code loses what its comments say. Every line keeps its number.
     Comments,
+    /// Files of a layer that have the same bytes become hard links of one.
+    Link,
 }
 
 /// A finding that is known and accepted.

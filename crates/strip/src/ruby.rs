@@ -4,10 +4,12 @@
 //! by Ruby's own parser, so what looks like one in a string, in a here document, or behind `__END__` stays.
 //!
 //! Invariants: every line keeps its number and every column of code its place; magic comments, the interpreter line,
-//! and lines about copyright stay; and no comment disappears that has a line of its own: its `#` stays. Without it the
-//! line would be blank, and a blank line ends a chain of calls that a comment does not end.
+//! and lines about copyright stay; and so does the `#` of a comment that stands before a line which goes on with the
+//! expression above it. Without it the line would be blank, and a blank line ends what a comment does not end.
 
-use ruby_prism::CommentType;
+use std::ops::Range;
+
+use ruby_prism::{CommentType, Location};
 
 /// More than any program that people write. The parser's memory grows with its input.
 const LONGEST: usize = 16 << 20;
@@ -34,9 +36,10 @@ pub fn comments(source: &[u8]) -> Option<Vec<u8>> {
     }
     let mut out = Vec::with_capacity(source.len());
     let mut copied = 0;
-    for comment in parsed.comments() {
-        let location = comment.location();
-        let (start, end) = (location.start() as usize, location.end() as usize);
+    let comments: Vec<_> = parsed.comments().collect();
+    let ranges: Vec<_> = comments.iter().map(|comment| range(&comment.location())).collect();
+    for (index, comment) in comments.iter().enumerate() {
+        let Range { start, end } = ranges[index];
         let text = source.get(start..end)?;
         let before = source.get(copied..start)?;
         match comment.type_() {
@@ -51,7 +54,7 @@ pub fn comments(source: &[u8]) -> Option<Vec<u8>> {
             CommentType::InlineComment => match indentation(before, copied == 0) {
                 Some(indentation) => {
                     out.extend_from_slice(&before[..before.len() - indentation]);
-                    out.push(b'#');
+                    out.extend(goes_on(source, &ranges[index..]).then_some(b'#'));
                 }
                 None => out.extend_from_slice(without_space(before)),
             },
@@ -60,6 +63,29 @@ pub fn comments(source: &[u8]) -> Option<Vec<u8>> {
     }
     out.extend_from_slice(source.get(copied..)?);
     (out.len() < source.len()).then_some(out)
+}
+
+fn range(location: &Location<'_>) -> Range<usize> {
+    location.start() as usize..location.end() as usize
+}
+
+/// Whether the code behind the first of these comments goes on with the expression before it: with a call of what it
+/// gives, or with an operator.
+fn goes_on(source: &[u8], comments: &[Range<usize>]) -> bool {
+    let mut next = comments.iter().skip(1);
+    let mut at = comments[0].end;
+    loop {
+        let Some(rest) = source.get(at..) else { return false };
+        at = source.len() - rest.trim_ascii_start().len();
+        match next.next() {
+            Some(comment) if comment.start == at => at = comment.end,
+            _ => {
+                return [&b"."[..], b"&", b"|", b"and", b"or"]
+                    .iter()
+                    .any(|word| source[at..].starts_with(word));
+            }
+        }
+    }
 }
 
 /// Keeps the lines of a document that is a comment, without what they say, but for lines about copyright.
@@ -117,9 +143,10 @@ mod tests {
     fn comments_say_nothing_any_more() {
         for (source, stripped) in [
             ("a = 1 # one\nb\n", "a = 1\nb\n"),
-            ("  # why\na\n", "#\na\n"),
-            ("a\n\n  # one\n  # two\nb", "a\n\n#\n#\nb"),
+            ("  # why\na\n", "\na\n"),
+            ("a\n\n  # one\n  # two\nb", "a\n\n\n\nb"),
             ("foo\n  # chained\n  .bar # here\n", "foo\n#\n  .bar\n"),
+            ("foo\n# one\n\n# two\n  &.bar\n# three\n", "foo\n#\n\n#\n  &.bar\n\n"),
             ("=begin rdoc\nwords\n=end words\na\n", "=begin\n\n=end\na\n"),
             ("x = ?\\  # a space\n", "x = ?\\  \n"),
             ("\"#{a # inside\n}\"\n", "\"#{a\n}\"\n"),
