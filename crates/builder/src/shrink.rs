@@ -159,3 +159,104 @@ impl<'a> Shrinker<'a> {
         records
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rootfs::Origin;
+    use schema::image::ImageSpec;
+
+    use super::*;
+
+    const RULES: &str = r#"
+name = "tiny"
+packages = []
+layers = [{ name = "all", roots = [] }]
+
+[about]
+description = "x"
+source = "x"
+vendor = "x"
+
+[config]
+user = "0:0"
+working-directory = "/"
+command = []
+environment = {}
+
+[[shrink]]
+name = "symbols"
+how = "strip"
+paths = ["/lib/**"]
+why = "no loader maps them"
+
+[[shrink]]
+name = "comments"
+how = "comments"
+paths = ["/lib/**/*.rb"]
+why = "nobody reads them here"
+
+[[shrink]]
+name = "once"
+how = "link"
+paths = ["/doc/*"]
+why = "the same text"
+"#;
+
+    fn path(text: &str) -> RootPath {
+        RootPath::parse(text).unwrap()
+    }
+
+    fn tree(files: &[(&str, &str, u32)]) -> Tree {
+        let mut tree = Tree::new();
+        for (at, text, mode) in files {
+            let entry = Entry::file(Metadata::root(*mode), text.as_bytes().to_vec(), Origin::default());
+            tree.insert(path(at), entry).unwrap();
+        }
+        tree
+    }
+
+    fn file<'t>(tree: &'t Tree, at: &str) -> &'t File {
+        match &tree.get(&path(at)).unwrap().kind {
+            Kind::File(file) => file,
+            _ => panic!("{at} is no file"),
+        }
+    }
+
+    #[test]
+    fn each_rule_does_its_part_and_says_what_it_saved() {
+        let spec = ImageSpec::parse("image.toml", RULES).unwrap();
+        let mut shrinker = Shrinker::new(&spec.shrink);
+        let mut tree = tree(&[
+            ("/lib/a/b.rb", "a # says\n", 0o644),
+            ("/opt/c.rb", "a # says\n", 0o644),
+            ("/doc/1", "licence", 0o644),
+            ("/doc/2", "licence", 0o644),
+            ("/doc/3", "licence", 0o600),
+        ]);
+        shrinker.apply(&mut tree);
+        shrinker.link(&mut tree);
+
+        assert_eq!(&*file(&tree, "/lib/a/b.rb").content, b"a\n");
+        assert_eq!(&*file(&tree, "/opt/c.rb").content, b"a # says\n");
+        assert_eq!(file(&tree, "/doc/1").inode, file(&tree, "/doc/2").inode);
+        assert_ne!(file(&tree, "/doc/1").inode, file(&tree, "/doc/3").inode, "rights differ");
+        let saved = shrinker.records().into_iter().map(|record| (record.name, record.files, record.saved));
+        assert_eq!(saved.collect::<Vec<_>>(), [("comments".to_owned(), 1, 7), ("once".to_owned(), 1, 7)]);
+        let change = |at| shrinker.change(&path(at)).map(|(rule, change)| (&*rule.name, change.saved));
+        assert_eq!(change("/lib/a/b.rb"), Some(("comments", 7)));
+        assert_eq!(change("/doc/2"), Some(("once", 7)));
+        assert_eq!(change("/doc/1"), None);
+    }
+
+    #[test]
+    fn a_file_is_the_same_in_every_tree() {
+        let spec = ImageSpec::parse("image.toml", RULES).unwrap();
+        let mut shrinker = Shrinker::new(&spec.shrink);
+        let mut first = tree(&[("/lib/b.rb", "a # says\n", 0o644)]);
+        let mut second = first.clone();
+        shrinker.apply(&mut first);
+        shrinker.apply(&mut second);
+        assert_eq!(file(&first, "/lib/b.rb").inode, file(&second, "/lib/b.rb").inode);
+        assert_eq!(shrinker.records()[0].files, 1);
+    }
+}

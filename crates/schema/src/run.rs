@@ -235,6 +235,7 @@ mod tests {
                 layers: Vec::new(),
                 packages: Vec::new(),
                 dropped: Vec::new(),
+                shrunk: Vec::new(),
                 accepted: Vec::new(),
                 undecided: Vec::new(),
                 checks: vec![CheckRecord {

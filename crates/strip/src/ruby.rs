@@ -146,7 +146,8 @@ mod tests {
             ("  # why\na\n", "\na\n"),
             ("a\n\n  # one\n  # two\nb", "a\n\n\n\nb"),
             ("foo\n  # chained\n  .bar # here\n", "foo\n#\n  .bar\n"),
-            ("foo\n# one\n\n# two\n  &.bar\n# three\n", "foo\n#\n\n#\n  &.bar\n\n"),
+            ("foo\n# one\n  # two\n  &.bar\n# three\n", "foo\n#\n#\n  &.bar\n\n"),
+            ("#\na\n", "\na\n"),
             ("=begin rdoc\nwords\n=end words\na\n", "=begin\n\n=end\na\n"),
             ("x = ?\\  # a space\n", "x = ?\\  \n"),
             ("\"#{a # inside\n}\"\n", "\"#{a\n}\"\n"),
@@ -169,7 +170,6 @@ mod tests {
             "a = <<~TEXT\n  # no comment\nTEXT\n",
             "%w[# a]\n",
             "puts DATA.read\n__END__\n# data\n",
-            "#\n",
             "a b c d )( # not Ruby\n",
             "",
         ] {
