@@ -98,7 +98,7 @@ pub fn tar(bytes: &[u8]) {
         }
         let written = |tree: &Tree| {
             let mut tar = Vec::new();
-            write_tar(tree, &mut tar, &TarOptions { mtime: 0 }).map(|_| tar)
+            write_tar(tree, &mut tar, &TarOptions::default()).map(|_| tar)
         };
         let Ok(first) = written(&tree) else { continue };
         let layer = Layer::parse(Content::from(first.clone()), Dialect::Debian, Limits::default())

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use oci::document::{Descriptor, Execution};
 use oci::{Compression, LayoutError, NewImage, NewLayer, PackError, PackedLayer, Recipe, Writer, annotation};
 use rayon::prelude::*;
-use rootfs::{Entry, Kind, TarOptions, Tree};
+use rootfs::{Entry, Kind, TarOptions, Times, Tree};
 use schema::Digest;
 use schema::image::ImageSpec;
 use schema::lock::PackageKey;
@@ -101,7 +101,7 @@ fn pack_one(
 ) -> Result<Packed, AssembleError> {
     let created = newest(&layer.tree);
     let mut tar = Vec::new();
-    rootfs::write_tar(&layer.tree, &mut tar, &TarOptions { mtime: created })
+    rootfs::write_tar(&layer.tree, &mut tar, &TarOptions { times: Times::One(created) })
         .expect("nothing keeps a tar from being written to memory");
     let diff_id = Digest::of(&tar);
     let name = &layer.spec.name;
@@ -274,7 +274,6 @@ pub(crate) fn record(
         layers,
         packages: package_records(stack, selection),
         dropped: drop_records(stack, selection),
-        shrunk: selection.shrinker.records(),
         accepted: Vec::new(),
         undecided: Vec::new(),
         checks: Vec::new(),

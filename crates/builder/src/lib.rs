@@ -21,7 +21,6 @@ mod packages;
 mod recording;
 pub mod replace;
 mod resolving;
-mod shrink;
 mod stack;
 mod status;
 mod verify;

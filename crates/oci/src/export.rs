@@ -246,5 +246,5 @@ fn docker_archive_tree(image: &Image, references: &[Reference]) -> Result<Tree, 
 }
 
 fn write_archive(archive: &Tree, out: &mut dyn Write) -> Result<(), WriteError> {
-    rootfs::write_tar(archive, out, &TarOptions { mtime: 0 }).map(drop)
+    rootfs::write_tar(archive, out, &TarOptions::default()).map(drop)
 }

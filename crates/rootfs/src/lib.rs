@@ -35,5 +35,5 @@ pub use live::{LiveRoot, OpenError, SelectError};
 pub use path::{PathError, RootPath};
 pub use resolve::{ResolveError, Resolved};
 pub use stack::{StackError, StackFault};
-pub use tar_writer::{TarOptions, TarSummary, WriteError, write_tar};
+pub use tar_writer::{TarOptions, TarSummary, Times, WriteError, write_tar};
 pub use tree::{InsertError, Tree};

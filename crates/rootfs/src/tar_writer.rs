@@ -1,8 +1,8 @@
 //! The one tar writer: a tree as one tar, the same bytes for the same tree.
 //!
 //! Members are in the order of their paths, so a folder comes before what it holds. Headers are ustar, with a pax
-//! header in front only where a value does not fit. Owners have numbers and no names, the time is one for all. The root
-//! itself is no member: its rights are the container runtime's business.
+//! header in front only where a value does not fit. Owners have numbers and no names; the time is one for all, or each
+//! entry's own. The root itself is no member: its rights are the container runtime's business.
 
 use std::collections::HashMap;
 use std::io::{self, BufWriter, Write};
@@ -21,8 +21,23 @@ const BUFFER: usize = 64 << 10;
 /// What a tar has besides the tree.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TarOptions {
-    /// The time of every member, in seconds since 1970-01-01 UTC.
-    pub mtime: i64,
+    /// The time of each member.
+    pub times: Times,
+}
+
+/// The times of the members of a tar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Times {
+    /// This one for all, in seconds since 1970-01-01 UTC.
+    One(i64),
+    /// That of the entry.
+    Own,
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        Self::One(0)
+    }
 }
 
 /// What was written.
@@ -48,7 +63,7 @@ pub struct WriteError {
 pub fn write_tar(tree: &Tree, out: &mut dyn Write, options: &TarOptions) -> Result<TarSummary, WriteError> {
     let mut writer = Writer {
         out: BufWriter::with_capacity(BUFFER, out),
-        mtime: options.mtime,
+        times: options.times,
         written: HashMap::new(),
         summary: TarSummary::default(),
     };
@@ -60,7 +75,7 @@ pub fn write_tar(tree: &Tree, out: &mut dyn Write, options: &TarOptions) -> Resu
 
 struct Writer<'a> {
     out: BufWriter<&'a mut dyn Write>,
-    mtime: i64,
+    times: Times,
     /// The first path of each file.
     written: HashMap<Inode, &'a RootPath>,
     summary: TarSummary,
@@ -113,8 +128,12 @@ impl<'a> Writer<'a> {
         if !header.gid(metadata.gid) {
             records.push("gid", metadata.gid.to_string().as_bytes());
         }
-        if !header.mtime(self.mtime) {
-            records.push("mtime", self.mtime.to_string().as_bytes());
+        let mtime = match self.times {
+            Times::One(mtime) => mtime,
+            Times::Own => metadata.mtime,
+        };
+        if !header.mtime(mtime) {
+            records.push("mtime", mtime.to_string().as_bytes());
         }
         // A hard link has the attributes of the file that it is.
         if flag != flag::HARD_LINK {

@@ -21,7 +21,7 @@ pub(crate) fn layer(files: &[(&str, &str)], compression: Compression) -> Packed 
         tree.insert(RootPath::parse(path).unwrap(), entry).unwrap();
     }
     let mut tar = Vec::new();
-    write_tar(&tree, &mut tar, &TarOptions { mtime: 0 }).unwrap();
+    write_tar(&tree, &mut tar, &TarOptions::default()).unwrap();
     pack(&tar, compression).unwrap()
 }
 

@@ -3,14 +3,15 @@
 use std::io;
 
 use rootfs::{
-    Content, Dialect, Entry, Layer, Limits, Metadata, Origin, RootPath, TarOptions, TarSummary, Tree,
+    Content, Dialect, Entry, Layer, Limits, Metadata, Origin, RootPath, TarOptions, TarSummary, Times, Tree,
     write_tar,
 };
 use testkit::tar::Tar;
 
 use crate::listing::{listing, path, stacked};
 
-const OPTIONS: TarOptions = TarOptions { mtime: 1_700_000_000 };
+const TIME: i64 = 1_700_000_000;
+const OPTIONS: TarOptions = TarOptions { times: Times::One(TIME) };
 
 pub(crate) fn written(tree: &Tree) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -43,7 +44,7 @@ fn what_is_read_back_is_what_was_written() {
     let tree = sample();
     let again = read(written(&tree));
     assert_eq!(listing(&again), listing(&tree));
-    assert!(again.iter().all(|(_, entry)| entry.metadata.mtime == OPTIONS.mtime));
+    assert!(again.iter().all(|(_, entry)| entry.metadata.mtime == TIME));
 }
 
 #[test]
@@ -102,10 +103,25 @@ fn what_does_not_fit_goes_into_pax_records() {
     tree.insert(path("/link"), Entry::symlink(&target, Origin(0))).unwrap();
     for mtime in [0, -1, i64::MIN, i64::MAX] {
         let mut bytes = Vec::new();
-        write_tar(&tree, &mut bytes, &TarOptions { mtime }).unwrap();
+        write_tar(&tree, &mut bytes, &TarOptions { times: Times::One(mtime) }).unwrap();
         let again = read(bytes);
         assert_eq!(listing(&again), listing(&tree));
         assert_eq!(again.get(&long).unwrap().metadata, Metadata { mtime, ..metadata.clone() });
+    }
+}
+
+#[test]
+fn each_entry_may_have_its_own_time() {
+    let mut tree = Tree::new();
+    for (name, mtime) in [("/new", 1_700_000_000), ("/old", -5)] {
+        let metadata = Metadata { mtime, ..Metadata::root(0o644) };
+        tree.insert(path(name), Entry::file(metadata, Vec::new(), Origin(0))).unwrap();
+    }
+    let mut bytes = Vec::new();
+    write_tar(&tree, &mut bytes, &TarOptions { times: Times::Own }).unwrap();
+    let again = read(bytes);
+    for (name, entry) in tree.iter() {
+        assert_eq!(again.get(name).unwrap().metadata, entry.metadata);
     }
 }
 
