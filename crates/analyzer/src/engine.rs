@@ -13,7 +13,7 @@ use crate::elf::{self, ElfError, Object};
 use crate::finding::{Finding, FindingKind};
 use crate::pattern::{self, BadPattern, Drops, Expansion};
 use crate::request::{Request, Root, Wanted};
-use crate::rules::RULES;
+use crate::rules::{Rule, rules};
 use crate::scope::Scope;
 use crate::search::{Place, System, resolve_text};
 
@@ -236,6 +236,7 @@ impl<'s> Answer<'s> {
 pub fn analyze(tree: &dyn Filesystem, request: &Request) -> Closure {
     let (drops, bad_patterns) = Drops::new(&request.drop);
     let scope = Scope::new(tree, drops, &request.search_path);
+    let rules = rules(request.reach);
     let mut work = Work::default();
     let mut answers = vec![answer_request(&scope, &request.roots, bad_patterns)];
     loop {
@@ -243,7 +244,13 @@ pub fn analyze(tree: &dyn Filesystem, request: &Request) -> Closure {
         if generation.is_empty() {
             return work.finish(tree.faults());
         }
-        answers = generation.par_iter().with_min_len(BATCH).map(|next| next.answer(&scope)).collect();
+        let answer = |next: &Next| next.answer(&scope, rules);
+        answers = if generation.len() <= BATCH {
+            // A few programs start no threads.
+            generation.iter().map(answer).collect()
+        } else {
+            generation.par_iter().with_min_len(BATCH).map(answer).collect()
+        };
     }
 }
 
@@ -315,7 +322,7 @@ struct Next {
 }
 
 impl Next {
-    fn answer<'s>(&self, scope: &'s Scope<'s>) -> Answer<'s> {
+    fn answer<'s>(&self, scope: &'s Scope<'s>, rules: &[&dyn Rule]) -> Answer<'s> {
         let mut answer = Answer::new(scope);
         let Some(entry) = scope.tree.get(&self.path) else { return answer };
         let object = match &entry.kind {
@@ -330,7 +337,7 @@ impl Next {
             object,
             is_first: self.is_first,
         };
-        for rule in RULES {
+        for rule in rules {
             rule.apply(scope, &visit, &mut answer);
         }
         answer

@@ -36,4 +36,4 @@ pub use elf::ElfError;
 pub use engine::analyze;
 pub use finding::{Finding, FindingKind, Severity};
 pub use pattern::matches;
-pub use request::{Drop, Request, Root, Wanted};
+pub use request::{Drop, Reach, Request, Root, Wanted};

@@ -15,13 +15,31 @@ pub struct Request {
     pub drop: Vec<Drop>,
     /// The folders in which a program is looked up by its bare name, in this order: the `PATH` that it will run with.
     pub search_path: Vec<RootPath>,
+    /// How far the closure goes.
+    pub reach: Reach,
+}
+
+/// How far a closure goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reach {
+    /// As far as the rules know.
+    #[default]
+    Everything,
+    /// To what is loaded when the roots start: targets of links, interpreters and libraries, and what an object says
+    /// itself that it opens; not what rules know of one program or library.
+    Loaded,
 }
 
 impl Default for Request {
     /// Nothing, with the search path of Debian's images.
     fn default() -> Self {
         let search_path = USUAL_SEARCH_PATH.map(|path| RootPath::parse(path).expect("a constant path"));
-        Self { roots: Vec::new(), drop: Vec::new(), search_path: search_path.into() }
+        Self {
+            roots: Vec::new(),
+            drop: Vec::new(),
+            search_path: search_path.into(),
+            reach: Reach::Everything,
+        }
     }
 }
 

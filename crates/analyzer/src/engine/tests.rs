@@ -6,7 +6,7 @@ use testkit::elf::Elf;
 
 use super::*;
 use crate::fixture::{RBCONFIG, closure_of, listing, path, tree};
-use crate::request::Drop;
+use crate::request::{Drop, Reach};
 
 fn request(roots: &[&str], drops: &[(&str, &str)]) -> Request {
     let drop = |(name, glob): &(&str, &str)| Drop {
@@ -69,6 +69,26 @@ fn roots_are_paths_folders_and_globs() {
     ] {
         assert_eq!(closure_of(&tree, roots), wanted, "{roots:?}");
     }
+}
+
+#[test]
+fn a_closure_of_what_is_loaded_has_nothing_that_is_opened() {
+    let libssl = Elf::library("libssl.so.3").build();
+    let tree = tree(&[
+        ("/app/run", b"#!/app/client\n".to_vec()),
+        ("/app/client", Elf::dynamic().needs("libssl.so.3").build()),
+        ("/lib/libssl.so.3", b"-> libssl.so.3.0".to_vec()),
+        ("/lib/libssl.so.3.0", libssl),
+        ("/etc/ssl/certs/ca-certificates.crt", Vec::new()),
+    ]);
+    let paths = |reach| {
+        let closure = analyze(&tree, &Request { reach, ..request(&["/app/run"], &[]) });
+        assert_eq!(closure.findings, []);
+        closure.entries.keys().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let loaded = ["/app", "/app/client", "/app/run", "/lib", "/lib/libssl.so.3", "/lib/libssl.so.3.0"];
+    assert_eq!(paths(Reach::Loaded), loaded);
+    assert!(paths(Reach::Everything).contains(&"/etc/ssl/certs/ca-certificates.crt".to_owned()));
 }
 
 #[test]

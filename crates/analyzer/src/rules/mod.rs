@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use crate::closure::Reason;
 use crate::engine::{Answer, Visit};
+use crate::request::Reach;
 use crate::scope::Scope;
 
 /// One rule.
@@ -35,8 +36,19 @@ pub(crate) trait Rule: Sync {
     }
 }
 
+/// The rules of a reach.
+pub(crate) fn rules(reach: Reach) -> &'static [&'static dyn Rule] {
+    match reach {
+        Reach::Everything => &RULES,
+        Reach::Loaded => &LOADING,
+    }
+}
+
+/// The rules that hold for every program.
+const LOADING: [&dyn Rule; 3] = [&symlink::Symlink, &elf::Elf, &shebang::Shebang];
+
 /// Every rule.
-pub(crate) const RULES: [&dyn Rule; 10] = [
+const RULES: [&dyn Rule; 10] = [
     &symlink::Symlink,
     &elf::Elf,
     &shebang::Shebang,
