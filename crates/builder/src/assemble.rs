@@ -274,6 +274,7 @@ pub(crate) fn record(
         layers,
         packages: package_records(stack, selection),
         dropped: drop_records(stack, selection),
+        shrunk: selection.shrinker.records(),
         accepted: Vec::new(),
         undecided: Vec::new(),
         checks: Vec::new(),

@@ -20,8 +20,21 @@ pub struct Explanation {
     pub package: Option<String>,
     /// Whether it is in the image, and why.
     pub verdict: Verdict,
+    /// How a rule made it smaller.
+    pub shrunk: Option<Shrunk>,
     /// What is wrong with it, or cannot be decided, accepted or not.
     pub findings: Vec<Finding>,
+}
+
+/// How a rule made a file smaller.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shrunk {
+    /// The name of the rule.
+    pub rule: String,
+    /// Its reason.
+    pub why: String,
+    /// The bytes that it took away.
+    pub saved: u64,
 }
 
 /// Whether a path is in an image, and why.
@@ -75,6 +88,11 @@ impl Explanation {
             asked: asked.clone(),
             package: entry.and_then(package),
             verdict: verdict(selection, &path, entry.is_some()),
+            shrunk: selection.shrinker.change(&path).map(|(rule, change)| Shrunk {
+                rule: rule.name.clone(),
+                why: rule.why.clone(),
+                saved: change.saved,
+            }),
             path,
             findings,
         }
@@ -121,7 +139,7 @@ fn because(selection: &Selection<'_>, path: &RootPath) -> &'static str {
 
 impl fmt::Display for Explanation {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { asked, path, package, verdict, findings } = self;
+        let Self { asked, path, package, verdict, shrunk, findings } = self;
         if asked != path {
             writeln!(out, "{asked} leads to {path}")?;
         }
@@ -143,6 +161,9 @@ impl fmt::Display for Explanation {
             Verdict::Unknown => {
                 write!(out, "{path} is not in the image, and no package of the image has it")?;
             }
+        }
+        if let Some(Shrunk { rule, why, saved }) = shrunk {
+            write!(out, "\n  {saved} bytes smaller by the rule `{rule}`: {why}")?;
         }
         findings.iter().try_for_each(|finding| write!(out, "\n  finding: {finding}"))
     }

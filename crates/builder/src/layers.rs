@@ -6,16 +6,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock};
 
-use analyzer::{Closure, Reason, Request, ld_cache};
-use rootfs::{Entry, Metadata, Origin, RootPath, Tree};
+use analyzer::{Closure, Reason, Request, Root, ld_cache};
+use rootfs::{Entry, Kind, Metadata, Origin, RootPath, Tree};
 use schema::image::{ImageSpec, LayerSpec};
 use schema::lock::PackageKey;
 
+use crate::shrink::Shrinker;
 use crate::stack::{Package, Stack};
 use crate::status;
 
 /// Where a package says under which licence it is (Debian Policy 12.5).
 const DOCUMENTATION: &str = "/usr/share/doc";
+
+/// Where the texts of common licences are, with a slash behind.
+const COMMON_LICENCES: &str = "/usr/share/common-licenses/";
 
 /// Where the loader looks names up (ld.so(8)).
 static LOADER_CACHE: LazyLock<RootPath> =
@@ -30,6 +34,8 @@ pub(crate) struct Selection<'a> {
     pub closure: Closure,
     /// The layers, lowest first.
     pub layers: Vec<SelectedLayer<'a>>,
+    /// What was made smaller.
+    pub shrinker: Shrinker<'a>,
 }
 
 /// One layer's files.
@@ -47,12 +53,16 @@ pub(crate) fn select<'a>(stack: &Stack<'_>, spec: &'a ImageSpec) -> Selection<'a
     let mut closure = Closure::default();
     let mut request = Request::default();
     let mut layers = Vec::with_capacity(spec.layers.len());
+    let mut shrinker = Shrinker::new(&spec.shrink);
     for (position, layer) in spec.layers.iter().enumerate() {
         request = request_for(&stack.tree, spec, &spec.layers[..=position]);
         let grown = closure_with_licences(stack, &mut request);
         let added = grown.entries.keys().filter(|path| !closure.entries.contains_key(*path)).cloned();
         let mut tree = stack.tree.select(added);
-        let whole = stack.tree.select(grown.entries.keys().cloned());
+        shrinker.apply(&mut tree);
+        shrinker.link(&mut tree);
+        let mut whole = stack.tree.select(grown.entries.keys().cloned());
+        shrinker.apply(&mut whole);
         for (path, record) in status::records(contributors(stack, &grown).into_values(), stack, &whole) {
             // Where an upper layer adds to what a package gave, its record there covers the lower one.
             if lower.get(&path) != Some(&record) {
@@ -67,7 +77,7 @@ pub(crate) fn select<'a>(stack: &Stack<'_>, spec: &'a ImageSpec) -> Selection<'a
     if let (Some(cache), Some(top)) = (loader_cache(stack, &closure), layers.last_mut()) {
         top.tree.insert(LOADER_CACHE.clone(), cache).expect("/etc is a folder");
     }
-    Selection { request, closure, layers }
+    Selection { request, closure, layers, shrinker }
 }
 
 /// The loader's cache, where a library of the image is found by that alone. `ldconfig` would make it on an installation,
@@ -122,11 +132,33 @@ fn closure_with_licences(stack: &Stack<'_>, request: &mut Request) -> Closure {
             let path = format!("{DOCUMENTATION}/{}/copyright", key.name);
             if analyzer::matches(&stack.tree, &path) {
                 let reason = format!("the licence of {}, which gave a file", key.name);
-                request.roots.push(analyzer::Root::pattern(path, reason));
+                request.roots.push(analyzer::Root::pattern(&path, reason));
+                request.roots.extend(common_licences(&stack.tree, &path));
             }
             known.insert(key);
         }
     }
+}
+
+/// The texts that a copyright file refers to instead of having them itself (Debian Policy 12.5).
+fn common_licences(tree: &Tree, copyright: &str) -> Vec<Root> {
+    let file = RootPath::parse(copyright).ok().and_then(|path| tree.resolve(&path).ok());
+    let Some(Kind::File(file)) = file.and_then(|file| tree.get(&file.path)).map(|entry| &entry.kind) else {
+        return Vec::new();
+    };
+    let text = String::from_utf8_lossy(&file.content);
+    let names = text.split(COMMON_LICENCES).skip(1).map(|rest| {
+        let end = rest.find(|letter: char| !letter.is_ascii_alphanumeric() && !"-.+".contains(letter));
+        rest[..end.unwrap_or(rest.len())].trim_end_matches('.')
+    });
+    let paths: BTreeSet<RootPath> =
+        names.filter_map(|name| RootPath::parse(format!("{COMMON_LICENCES}{name}")).ok()).collect();
+    let there = paths
+        .into_iter()
+        .filter(|path| path.name() != b"common-licenses")
+        .filter(|path| tree.resolve(path).is_ok());
+    let reason = |path: RootPath| Root::path(path, format!("{copyright} refers to this licence"));
+    there.map(reason).collect()
 }
 
 /// Keeps the links of merged /usr: without them, a file that a later layer puts below `/lib` would make a second folder

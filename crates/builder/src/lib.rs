@@ -21,6 +21,7 @@ mod packages;
 mod recording;
 pub mod replace;
 mod resolving;
+mod shrink;
 mod stack;
 mod status;
 mod verify;

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use md5::{Digest as _, Md5};
 use rootfs::{Kind, RootPath, Tree};
 
 use crate::stack::{Package, Stack};
@@ -34,7 +35,7 @@ pub(crate) fn records<'a>(
     records
 }
 
-/// The lines of an `md5sums` file whose file is in the image as the package brought it.
+/// The lines of an `md5sums` file whose file is in the image, with the sum that it has there.
 fn sums_of(md5sums: &[u8], stack: &Stack<'_>, image: &Tree) -> Vec<u8> {
     let mut kept = Vec::new();
     for line in md5sums.split(|byte| *byte == b'\n') {
@@ -42,11 +43,19 @@ fn sums_of(md5sums: &[u8], stack: &Stack<'_>, image: &Tree) -> Vec<u8> {
         let Some(name) = line.get(32..).and_then(|rest| rest.strip_prefix(b"  ")) else { continue };
         let Ok(path) = RootPath::parse([b"/", name].concat()) else { continue };
         let Ok(resolved) = stack.tree.resolve(&path) else { continue };
-        let there = image.get(&resolved.path).is_some_and(|entry| matches!(entry.kind, Kind::File(_)));
-        if there && !stack.made.contains(&resolved.path) {
-            kept.extend_from_slice(line);
-            kept.push(b'\n');
+        let Some(Kind::File(file)) = image.get(&resolved.path).map(|entry| &entry.kind) else { continue };
+        if stack.made.contains(&resolved.path) {
+            continue;
         }
+        match stack.tree.get(&resolved.path).map(|entry| &entry.kind) {
+            Some(Kind::File(brought)) if brought.inode == file.inode => kept.extend_from_slice(line),
+            // A rule made it smaller.
+            _ => {
+                kept.extend_from_slice(hex::encode(Md5::digest(&file.content)).as_bytes());
+                kept.extend_from_slice(&line[32..]);
+            }
+        }
+        kept.push(b'\n');
     }
     kept
 }

@@ -191,6 +191,7 @@ mod tests {
             layers: Vec::new(),
             packages: vec![package("libc6"), package("libruby3.3")],
             dropped: Vec::new(),
+            shrunk: Vec::new(),
             accepted: Vec::new(),
             undecided: Vec::new(),
             checks: checks

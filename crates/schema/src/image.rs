@@ -34,6 +34,8 @@ pub struct ImageSpec {
     pub layers: Vec<LayerSpec>,
     /// What is left out of it.
     pub drop: Vec<Drop>,
+    /// What of it is made smaller.
+    pub shrink: Vec<Shrink>,
     /// Needs that are known not to be met.
     pub accept: Vec<Accept>,
     /// The gems that the checks may install.
@@ -150,6 +152,32 @@ pub struct Drop {
     pub why: String,
 }
 
+/// Files that take fewer bytes than in their packages, and do the same.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Shrink {
+    /// A short name for the report, that no other rule has.
+    pub name: String,
+    /// What is done to them.
+    pub how: ShrinkHow,
+    /// Which files; those of another kind stay as they are.
+    pub paths: Vec<Pattern>,
+    /// Why nobody misses what goes.
+    pub why: String,
+}
+
+/// What makes files smaller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ShrinkHow {
+    /// ELF objects lose what no loader maps, as their symbol table.
+    Strip,
+    /// Ruby code loses what its comments say. Every line keeps its number.
+    Comments,
+    /// Files of a layer that have the same bytes become hard links of one.
+    Link,
+}
+
 /// A finding that is known and accepted.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -213,6 +241,8 @@ struct Written {
     layers: Spanned<Vec<WrittenLayer>>,
     #[serde(default)]
     drop: Vec<Spanned<Drop>>,
+    #[serde(default)]
+    shrink: Vec<Spanned<Shrink>>,
     #[serde(default)]
     accept: Vec<Accept>,
     gems: Option<Gems>,
@@ -289,6 +319,7 @@ impl ImageSpec {
             packages: written.packages,
             layers: layers.collect::<Result<_, _>>()?,
             drop: written.drop.into_iter().map(Spanned::into_inner).collect(),
+            shrink: written.shrink.into_iter().map(Spanned::into_inner).collect(),
             accept: written.accept,
             gems: written.gems,
             checks: written.checks.into_iter().map(Spanned::into_inner).collect(),
@@ -324,7 +355,9 @@ impl Written {
             layers.iter().map(|layer| (&**layer.name.get_ref(), layer.name.span())),
         )?;
         document.refuse_doubled("file", files.map(|file| (file.get_ref().path.as_str(), file.span())))?;
-        document.refuse_doubled("drop", self.drop.iter().map(|drop| (&*drop.get_ref().name, drop.span())))?;
+        let drops = self.drop.iter().map(|drop| (&*drop.get_ref().name, drop.span()));
+        let shrinks = self.shrink.iter().map(|shrink| (&*shrink.get_ref().name, shrink.span()));
+        document.refuse_doubled("rule", drops.chain(shrinks))?;
         document
             .refuse_doubled("check", self.checks.iter().map(|check| (&*check.get_ref().name, check.span())))
     }
@@ -584,7 +617,7 @@ output = "ruby {ruby}"
         insta::assert_snapshot!(refusals.join("\n"), @"
         image.toml:28:8: layer `base` stands at line 18 already
         image.toml:23:5: file `/tmp` stands at line 22 already
-        image.toml:36:1: drop `documentation` stands at line 31 already
+        image.toml:36:1: rule `documentation` stands at line 31 already
         image.toml:47:1: check `ruby -v` stands at line 40 already
         ");
         // Files of all layers go into one tree.

@@ -51,6 +51,9 @@ pub struct ImageRecord {
     pub packages: Vec<PackageRecord>,
     /// What was left out.
     pub dropped: Vec<DropRecord>,
+    /// What was made smaller.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shrunk: Vec<ShrinkRecord>,
     /// Needs that are not met, and accepted.
     pub accepted: Vec<AcceptRecord>,
     /// What the analysis cannot decide, because it depends on what a program does when it runs.
@@ -101,6 +104,19 @@ pub struct DropRecord {
     pub files: u64,
     /// Their bytes.
     pub disk: u64,
+}
+
+/// What one rule made smaller.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShrinkRecord {
+    /// The rule's name.
+    pub name: String,
+    /// Its reason.
+    pub why: String,
+    /// How many files it changed; hard links count once.
+    pub files: u64,
+    /// The bytes that they lost.
+    pub saved: u64,
 }
 
 /// A finding that was accepted.
@@ -219,6 +235,7 @@ mod tests {
                 layers: Vec::new(),
                 packages: Vec::new(),
                 dropped: Vec::new(),
+                shrunk: Vec::new(),
                 accepted: Vec::new(),
                 undecided: Vec::new(),
                 checks: vec![CheckRecord {

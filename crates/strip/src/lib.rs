@@ -1,4 +1,6 @@
-//! ELF objects without what no loader maps: symbol tables, debug information, comments.
+//! Files without what nothing reads when they run.
+//!
+//! Ruby code goes without what its comments say ([`comments()`]), ELF objects without what no loader maps.
 //!
 //! [`symbols`] takes the bytes of an object and gives those of a smaller one. A *segment* is what a program header
 //! names and a loader maps; a *section* is what a section header names. A section is *allocated* (`SHF_ALLOC`) where it
@@ -9,7 +11,10 @@
 //! understood stays as it is.
 
 mod format;
+mod ruby;
 mod section;
+
+pub use crate::ruby::comments;
 
 use crate::format::{Format, Header};
 use crate::section::{Kept, Names, Section};
