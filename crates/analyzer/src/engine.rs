@@ -2,9 +2,10 @@
 //! what the rules answer is the next generation. Answers are taken in the order of the paths, so the number of threads
 //! makes no difference.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use foldhash::{HashMap, HashSet};
 use rayon::prelude::*;
 use rootfs::{Fault, Filesystem, Kind, Resolved, RootPath};
 
@@ -16,6 +17,7 @@ use crate::request::{Request, Root, Wanted};
 use crate::rules::{Rule, rules};
 use crate::scope::Scope;
 use crate::search::{Place, System, resolve_text};
+use crate::walk;
 
 /// Visits of one generation that one thread takes at a time: most are over in less than a microsecond.
 const BATCH: usize = 64;
@@ -148,7 +150,7 @@ impl<'s> Answer<'s> {
         if let Some(folder) = resolve_text(scope.tree, text)
             && self.dropped.len() == dropped
         {
-            for (path, _) in scope.tree.descendants(&folder.path) {
+            for (path, _) in walk::below(scope.tree, &folder.path, |_| true) {
                 self.real(path.clone(), Role::Own, reason.clone(), Strength::Soft);
             }
         }

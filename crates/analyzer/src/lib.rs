@@ -30,6 +30,7 @@ mod rules;
 mod scope;
 mod search;
 mod shebang;
+mod walk;
 
 pub use closure::{Closure, Reason, Step};
 pub use elf::ElfError;

@@ -1,8 +1,9 @@
 //! Answers that are found once. Nobody waits for another's question: where two threads ask at once, both find the same.
 
-use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Mutex, PoisonError};
+
+use foldhash::HashMap;
 
 /// What is known of things that were asked for.
 pub(crate) type Memo<K, V> = Mutex<HashMap<K, V>>;

@@ -8,6 +8,7 @@ use globset::{Glob, GlobBuilder, GlobSet, GlobSetBuilder};
 use rootfs::{Filesystem, RootPath};
 
 use crate::request::Drop;
+use crate::walk;
 
 const WILDCARDS: [char; 4] = ['*', '?', '[', '{'];
 
@@ -47,8 +48,16 @@ pub(crate) fn expand(tree: &dyn Filesystem, pattern: &str) -> Result<Expansion, 
     };
     let skipped = if folder.path.is_root() { 1 } else { folder.path.as_bytes().len() + 1 };
     let is_named = |path: &RootPath| matcher.is_match(os_path(&path.as_bytes()[skipped..]));
-    let paths = tree.descendants(&folder.path).map(|(path, _)| path).filter(|path| is_named(path));
-    Ok(Expansion { paths: paths.cloned().collect(), links: folder.links })
+    // Deeper than the pattern nothing matches, unless a wildcard stands for any number of names.
+    let rest = &pattern[start..];
+    let is_deep = rest.contains("**") || rest.contains('{');
+    let names = |text: &[u8]| memchr::memchr_iter(b'/', text).count();
+    let enters = |path: &RootPath| is_deep || names(&path.as_bytes()[skipped..]) < names(rest.as_bytes());
+    let found = walk::below(tree, &folder.path, enters);
+    let mut paths: Vec<RootPath> =
+        found.into_iter().filter(|(path, _)| is_named(path)).map(|(path, _)| path.clone()).collect();
+    paths.sort_unstable();
+    Ok(Expansion { paths, links: folder.links })
 }
 
 /// Whether a pattern, as in [`Wanted::Pattern`](crate::Wanted::Pattern), names something in the tree. One that is no glob

@@ -11,9 +11,10 @@ mod children;
 mod collect;
 mod text;
 
+use std::sync::LazyLock;
 use std::thread;
 
-use memchr::memmem;
+use aho_corasick::packed::Searcher;
 
 pub(crate) use text::Text;
 
@@ -88,8 +89,10 @@ pub(crate) enum Certainty {
 
 /// Whether a source may open a library by name: whether it has the words for that.
 pub(crate) fn may_open_libraries(source: &[u8]) -> bool {
-    const WORDS: [&[u8]; 4] = [b"Fiddle", b"ffi_lib", b"dlload", b"DynamicLibrary"];
-    WORDS.iter().any(|word| memmem::find(source, word).is_some())
+    static WORDS: LazyLock<Option<Searcher>> =
+        LazyLock::new(|| Searcher::new(["Fiddle", "ffi_lib", "dlload", "DynamicLibrary"]));
+    // A processor that cannot look for all words at once has the parser tell.
+    WORDS.as_ref().is_none_or(|words| words.find(source).is_some())
 }
 
 /// Whether a file is a Ruby program by its name.

@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use rootfs::{Kind, RootPath};
+use rayon::prelude::*;
+use rootfs::{Entry, Kind, RootPath};
 
 use super::Rule;
 use crate::closure::Reason;
@@ -11,6 +12,10 @@ use crate::elf::is_elf;
 use crate::engine::{Answer, Role, Strength, Visit};
 use crate::ruby::{Holds, LibraryFolder, Ruby as Installation, is_rbconfig};
 use crate::scope::Scope;
+use crate::walk;
+
+/// Files that one thread looks at in one go.
+const BATCH: usize = 16;
 
 pub(super) struct Ruby;
 
@@ -70,19 +75,23 @@ impl Ruby {
         let role = program.cloned().map_or(Role::Own, Role::OpenedBy);
         for (index, folder) in ruby.folders.iter().enumerate() {
             let inside = &ruby.folders[..index];
-            let own = std::iter::once((&folder.path, None));
-            let below = scope.tree.descendants(&folder.path).map(|(path, entry)| (path, Some(&entry.kind)));
-            for (path, kind) in own.chain(below) {
-                if inside.iter().any(|inner| path.starts_with(&inner.path))
-                    || is_of_another_version(ruby, folder, path)
-                {
-                    continue;
-                }
-                let is_object = matches!(kind, Some(Kind::File(file)) if is_elf(&file.content));
+            let is_left = |path: &RootPath| {
+                inside.iter().all(|inner| !path.starts_with(&inner.path))
+                    && !is_of_another_version(ruby, folder, path)
+            };
+            let below = walk::below(scope.tree, &folder.path, is_left);
+            let below = below.into_par_iter().with_min_len(BATCH).filter(|(path, _)| is_left(path));
+            let below = below.map(|(path, entry)| (path, is_object(entry))).collect::<Vec<_>>();
+            for (path, is_object) in std::iter::once((&folder.path, false)).chain(below) {
                 answer.real(path.clone(), role.clone(), reasons.of(folder, path, is_object), Strength::Soft);
             }
         }
     }
+}
+
+/// On a disk, this is what reads the file.
+fn is_object(entry: &Entry) -> bool {
+    matches!(&entry.kind, Kind::File(file) if is_elf(&file.content))
 }
 
 /// The reasons for what a Ruby's folders hold, each made once.

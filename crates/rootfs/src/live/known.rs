@@ -4,8 +4,10 @@
 //! A slot is filled once and never emptied. The hash of a path leads from slot to slot, a few bits at a time, to the one
 //! that has the path, or to an empty one.
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 use std::sync::OnceLock;
+
+use foldhash::fast::RandomState;
 
 use crate::live::Found;
 use crate::path::RootPath;
@@ -26,6 +28,7 @@ pub(super) struct Node {
     pub(super) path: RootPath,
     /// What is there; `None` where nothing is.
     pub(super) found: Option<Found>,
+    hash: u64,
     further: [Slot; 1 << BITS],
 }
 
@@ -34,19 +37,20 @@ type Slot = OnceLock<Box<Node>>;
 impl Known {
     pub(super) fn new() -> Self {
         let first = std::iter::repeat_with(Slot::new).take(1 << FIRST_BITS).collect();
-        Self { hasher: RandomState::new(), first }
+        Self { hasher: RandomState::default(), first }
     }
 
     pub(super) fn get(&self, path: &[u8]) -> Option<&Node> {
-        self.slot(path).get().map(|node| &**node)
+        self.slot(self.hasher.hash_one(path), path).get().map(|node| &**node)
     }
 
     /// Puts in what was found at a path, unless somebody else has done so before; gives back what counts.
     pub(super) fn insert(&self, path: RootPath, found: Option<Found>) -> &Node {
-        let mut node = Box::new(Node { path, found, further: Default::default() });
+        let hash = self.hasher.hash_one(path.as_bytes());
+        let mut node = Box::new(Node { path, found, hash, further: Default::default() });
         loop {
             // Between the look for an empty slot and the filling of it, another path may have taken it.
-            let slot = self.slot(node.path.as_bytes());
+            let slot = self.slot(hash, node.path.as_bytes());
             match slot.get() {
                 Some(known) => return known,
                 None => match slot.set(node) {
@@ -57,19 +61,19 @@ impl Known {
         }
     }
 
-    /// The slot that has a path, or the empty one where it belongs.
-    fn slot(&self, path: &[u8]) -> &Slot {
-        let mut hash = self.hasher.hash_one(path);
+    /// The slot that has the path with this hash, or the empty one where it belongs.
+    fn slot(&self, hash: u64, path: &[u8]) -> &Slot {
+        let mut rest = hash;
         let mut slots = &*self.first;
         let mut bits = FIRST_BITS;
         loop {
             let mask = (1 << bits) - 1;
-            let slot = &slots[usize::try_from(hash & mask).unwrap_or_default()];
+            let slot = &slots[usize::try_from(rest & mask).unwrap_or_default()];
             match slot.get() {
-                Some(node) if node.path.as_bytes() != path => slots = &node.further,
+                Some(node) if node.hash != hash || node.path.as_bytes() != path => slots = &node.further,
                 _ => return slot,
             }
-            hash >>= bits;
+            rest >>= bits;
             bits = BITS;
         }
     }
