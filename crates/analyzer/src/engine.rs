@@ -2,7 +2,7 @@
 //! what the rules answer is the next generation. Answers are taken in the order of the paths, so the number of threads
 //! makes no difference.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use foldhash::{HashMap, HashSet};
@@ -11,11 +11,12 @@ use rootfs::{Fault, Filesystem, Kind, Resolved, RootPath};
 
 use crate::closure::{Closure, Reason};
 use crate::elf::{self, ElfError, Object};
-use crate::finding::{Finding, FindingKind};
+use crate::finding::{Finding, FindingKind, Severity};
 use crate::pattern::{self, BadPattern, Drops, Expansion};
-use crate::request::{Request, Root, Wanted};
+use crate::request::{Reach, Request, Root, Wanted};
 use crate::rules::{Rule, rules};
 use crate::scope::Scope;
+use crate::scripts::Scripts;
 use crate::search::{Place, System, resolve_text};
 use crate::walk;
 
@@ -95,7 +96,7 @@ impl Visit<'_> {
 }
 
 impl<'s> Answer<'s> {
-    fn new(scope: &'s Scope<'s>) -> Self {
+    pub(crate) fn new(scope: &'s Scope<'s>) -> Self {
         Self {
             scope,
             reached: Vec::new(),
@@ -239,15 +240,21 @@ pub fn analyze(tree: &dyn Filesystem, request: &Request) -> Closure {
     let (drops, bad_patterns) = Drops::new(&request.drop);
     let scope = Scope::new(tree, drops, &request.search_path);
     let rules = rules(request.reach);
+    let mut scripts = match request.reach {
+        Reach::Everything => Some(Scripts::new(named_by(&scope, &request.roots))),
+        Reach::Loaded => None,
+    };
     let mut work = Work::default();
     let mut answers = vec![answer_request(&scope, &request.roots, bad_patterns)];
     loop {
         let generation = work.take(answers);
-        if generation.is_empty() {
-            return work.finish(tree.faults());
-        }
         let answer = |next: &Next| next.answer(&scope, rules);
-        answers = if generation.len() <= BATCH {
+        answers = if generation.is_empty() {
+            match scripts.as_mut().and_then(|scripts| scripts.answer(&scope, &work.entries)) {
+                Some(answer) => vec![answer],
+                None => return work.finish(tree.faults()),
+            }
+        } else if generation.len() <= BATCH {
             // A few programs start no threads.
             generation.iter().map(answer).collect()
         } else {
@@ -265,6 +272,13 @@ fn answer_request<'s>(scope: &'s Scope<'s>, roots: &[Root], bad_patterns: Vec<Ba
         answer_root(scope, root, &mut answer);
     }
     answer
+}
+
+/// The real paths that the roots lead to: what lies below a folder is wanted too, but not by its name.
+fn named_by(scope: &Scope<'_>, roots: &[Root]) -> BTreeSet<RootPath> {
+    let expanded = roots.iter().filter_map(|root| expand(scope, &root.wanted).ok());
+    let paths = expanded.flat_map(|(expansion, _)| expansion.paths);
+    paths.filter_map(|path| Some(scope.tree.resolve(&path).ok()?.path)).collect()
 }
 
 fn answer_root(scope: &Scope<'_>, Root { wanted, reason }: &Root, answer: &mut Answer<'_>) {
@@ -395,6 +409,14 @@ impl Work {
         self.findings.extend(faults.into_iter().map(Finding::from));
         self.findings.sort_unstable();
         self.findings.dedup();
+        // What is unmet in one place is not undecided there too.
+        let place = |finding: &Finding| finding.line.map(|line| (finding.file.clone(), line));
+        let unmet = self.findings.iter().filter(|finding| finding.severity() == Severity::Unmet);
+        let unmet: HashSet<_> = unmet.filter_map(place).collect();
+        self.findings.retain(|finding| {
+            finding.severity() == Severity::Unmet
+                || place(finding).is_none_or(|place| !unmet.contains(&place))
+        });
         Closure { entries, dropped: self.dropped, findings: self.findings }
     }
 }

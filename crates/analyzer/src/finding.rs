@@ -81,6 +81,22 @@ pub enum FindingKind {
         /// The name of the library.
         name: String,
     },
+    /// A Ruby program loads a file that is not there.
+    FeatureNotFound {
+        /// What it loads, as written.
+        name: String,
+        /// The method, as `require`.
+        call: &'static str,
+        /// Whether it does so in any case.
+        is_certain: bool,
+    },
+    /// A gem is not installed.
+    GemNotFound {
+        /// Its name, with the version where that is fixed.
+        name: String,
+        /// Whether something needs it in any case.
+        is_certain: bool,
+    },
     /// A file should be Ruby, and is none that can be read.
     NotRuby {
         /// What is wrong with it.
@@ -123,6 +139,8 @@ impl Finding {
             FindingKind::OptionalLibraryNotFound { .. }
             | FindingKind::UnreadableNote
             | FindingKind::Computed { .. }
+            | FindingKind::FeatureNotFound { is_certain: false, .. }
+            | FindingKind::GemNotFound { is_certain: false, .. }
             | FindingKind::NotRuby { is_loaded: false, .. } => Severity::Undecided,
             _ => Severity::Unmet,
         }
@@ -143,6 +161,8 @@ impl Finding {
             }
             FindingKind::UnreadableNote => ("unreadable-note", String::new()),
             FindingKind::OptionalLibraryNotFound { name } => ("optional-library-not-found", name.clone()),
+            FindingKind::FeatureNotFound { name, .. } => ("feature-not-found", name.clone()),
+            FindingKind::GemNotFound { name, .. } => ("gem-not-found", name.clone()),
             FindingKind::NotRuby { .. } => ("not-ruby", String::new()),
             FindingKind::Computed { call } => ("computed", (*call).to_owned()),
             FindingKind::ProgramNotFound { name } => ("program-not-found", name.clone()),
@@ -200,6 +220,18 @@ impl fmt::Display for FindingKind {
             }
             Self::OptionalLibraryNotFound { name } => {
                 write!(out, "may open the library {name}, which is not there")
+            }
+            Self::FeatureNotFound { name, call, is_certain: true } => {
+                write!(out, "cannot find {name}, which it loads with {call}")
+            }
+            Self::FeatureNotFound { name, call, is_certain: false } => {
+                write!(out, "may load {name} with {call}, which is not there")
+            }
+            Self::GemNotFound { name, is_certain: true } => {
+                write!(out, "needs the gem {name}, which is not installed")
+            }
+            Self::GemNotFound { name, is_certain: false } => {
+                write!(out, "may need the gem {name}, which is not installed")
             }
             Self::NotRuby { problem, .. } => write!(out, "cannot be read as Ruby: {problem}"),
             Self::Computed { call } => write!(out, "calls {call} with a name that it computes"),

@@ -9,12 +9,15 @@
 //! meet instead of leaving it out.
 
 mod abi;
+mod bundle;
 mod closure;
 mod elf;
 mod engine;
 mod finding;
 #[cfg(test)]
 mod fixture;
+mod gemfile_lock;
+mod gems;
 pub mod ld_cache;
 mod ld_so_conf;
 mod load;
@@ -28,6 +31,7 @@ mod ruby;
 mod ruby_source;
 mod rules;
 mod scope;
+mod scripts;
 mod search;
 mod shebang;
 mod walk;

@@ -39,11 +39,15 @@ pub(crate) fn missing(mention: &Mention) -> FindingKind {
 
 /// The names of a mention as people read them.
 pub(crate) fn names(mention: &Mention) -> String {
-    let name = |text: &Text| match text {
-        Text::Plain(name) => escaped(name),
-        Text::FromFile(path) => escaped(path.strip_prefix(b"/..").unwrap_or(path)),
-    };
     mention.names.iter().map(name).collect::<Vec<_>>().join(" or ")
+}
+
+/// A name as people read it: of a path from the file itself, what the file's folder is left away.
+pub(crate) fn name(text: &Text) -> String {
+    match text {
+        Text::Plain(name) => escaped(name),
+        Text::FromFile(path) => escaped(path.strip_prefix(b"/../").unwrap_or(path)),
+    }
 }
 
 /// The names that the loader gets for one that a program gives.

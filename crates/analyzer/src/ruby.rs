@@ -128,6 +128,8 @@ fn named_folders(config: &RbConfig, version: &str) -> Vec<(String, Holds)> {
     let debian = [
         format!("/var/lib/gems/{version}"),
         format!("/usr/local/lib/ruby/gems/{version}"),
+        // GEM_HOME of the official images, and of Bundler in them.
+        "/usr/local/bundle".to_owned(),
         format!("/usr/lib/ruby/gems/{version}"),
         format!("/usr/lib/{arch}/ruby/gems/{version}"),
         format!("/usr/share/rubygems-integration/{version}"),

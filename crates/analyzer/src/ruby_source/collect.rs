@@ -1,5 +1,7 @@
 //! The walk over a parsed source that finds its mentions, and says under which conditions each is met.
 
+use std::collections::BTreeSet;
+
 use memchr::memmem;
 use ruby_prism::{BeginNode, CallNode, Node, ParseResult, RescueNode};
 
@@ -51,9 +53,9 @@ impl Conditions {
 
     fn certainty_of(self, call: Call) -> Certainty {
         let is_rescued = match call {
-            Call::Require | Call::Load | Call::FfiLibrary => self.load_error,
+            Call::Require | Call::Load | Call::FfiLibrary | Call::Gem => self.load_error,
             Call::Library => self.standard_error,
-            Call::LoadPath | Call::Gem => false,
+            Call::LoadPath => false,
         };
         if is_rescued { Certainty::Never } else { self.certainty }
     }
@@ -76,6 +78,8 @@ struct Walk<'pr> {
     open: Vec<(Node<'pr>, Conditions)>,
     mentions: Vec<Mention>,
     variables: Variables,
+    /// The methods that the source defines.
+    methods: BTreeSet<Vec<u8>>,
     /// Lists of names of shared libraries.
     lists: Vec<(u32, Vec<Text>)>,
 }
@@ -90,6 +94,8 @@ impl<'pr> Walk<'pr> {
             self.variables.set(write.name().as_slice(), &write.value());
         } else if let Some(write) = node.as_constant_write_node() {
             self.variables.set(write.name().as_slice(), &write.value());
+        } else if let Some(method) = node.as_def_node() {
+            self.methods.insert(method.name().as_slice().to_vec());
         } else if node.as_array_node().is_some() {
             self.list(node);
         }
@@ -132,9 +138,15 @@ impl<'pr> Walk<'pr> {
     }
 
     fn call(&mut self, call: &CallNode<'pr>, conditions: Conditions) {
-        let Some((word, kind)) = kind_of(call) else { return };
-        let arguments: Vec<Node<'pr>> =
+        let Some((mut word, mut kind)) = kind_of(call) else { return };
+        let mut arguments: Vec<Node<'pr>> =
             call.arguments().map(|given| given.arguments().iter().collect()).unwrap_or_default();
+        if word == "load"
+            && let Some(gem) = arguments.first().and_then(gem_of_command)
+        {
+            (word, kind) = ("gem", Call::Gem);
+            arguments = vec![gem];
+        }
         let opens = matches!(kind, Call::Library | Call::FfiLibrary);
         if opens && conditions.hands_on {
             return;
@@ -203,7 +215,11 @@ impl<'pr> Walk<'pr> {
     }
 
     /// A name that is computed is one of those that the source lists, where it lists any.
-    fn finish(self) -> Vec<Mention> {
+    fn finish(mut self) -> Vec<Mention> {
+        // A class with a `load` of its own calls that, and not the one that loads a file.
+        let methods = std::mem::take(&mut self.methods);
+        self.mentions
+            .retain(|mention| !mention.names.is_empty() || !methods.contains(mention.word.as_bytes()));
         let is_computed = |mention: &Mention| {
             matches!(mention.call, Call::Library | Call::FfiLibrary) && mention.names.is_empty()
         };
@@ -224,6 +240,15 @@ impl<'pr> Walk<'pr> {
         mentions.sort_by_key(|mention| mention.line);
         mentions
     }
+}
+
+/// The name of the gem in `Gem.activate_bin_path("rake", "rake", version)`: the scripts that RubyGems installs load the
+/// command of their gem with it.
+fn gem_of_command<'pr>(path: &Node<'pr>) -> Option<Node<'pr>> {
+    let call = path.as_call_node()?;
+    let is_path = matches!(call.name().as_slice(), b"activate_bin_path" | b"bin_path");
+    let is_gem = constant_name(&call.receiver()?).as_deref() == Some(b"Gem");
+    call.arguments().filter(|_| is_path && is_gem)?.arguments().first()
 }
 
 /// Which of the calls that load something this is.
@@ -251,8 +276,8 @@ fn kind_of(call: &CallNode<'_>) -> Option<(&'static str, Call)> {
         b"load" if is_kernel => ("load", Call::Load),
         b"autoload" if is_own || is_kernel || constant.is_some() => ("autoload", Call::Require),
         b"gem" if receiver.is_none() => ("gem", Call::Gem),
-        b"dlopen" if of(b"Fiddle") || of(b"DL") => ("dlopen", Call::Library),
-        b"new" if of(b"Fiddle::Handle") || of(b"DL::Handle") => ("Handle.new", Call::Library),
+        b"dlopen" if of(b"Fiddle") => ("dlopen", Call::Library),
+        b"new" if of(b"Fiddle::Handle") => ("Handle.new", Call::Library),
         b"dlload" if is_own || constant.is_some() => ("dlload", Call::Library),
         b"ffi_lib" if is_own || constant.is_some() => ("ffi_lib", Call::FfiLibrary),
         b"open" if of(b"FFI::DynamicLibrary") => ("DynamicLibrary.open", Call::FfiLibrary),

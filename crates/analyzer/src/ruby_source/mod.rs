@@ -87,10 +87,10 @@ pub(crate) enum Certainty {
     Never,
 }
 
-/// Whether a source may open a library by name: whether it has the words for that.
+/// Whether a source may open a library by name: whether it has the words for that. Most have none, and are not parsed.
 pub(crate) fn may_open_libraries(source: &[u8]) -> bool {
     static WORDS: LazyLock<Option<Searcher>> =
-        LazyLock::new(|| Searcher::new(["Fiddle", "ffi_lib", "dlload", "DynamicLibrary"]));
+        LazyLock::new(|| Searcher::new(["dlopen", "dlload", "ffi_lib", "Fiddle::Handle", "DynamicLibrary"]));
     // A processor that cannot look for all words at once has the parser tell.
     WORDS.as_ref().is_none_or(|words| words.find(source).is_some())
 }

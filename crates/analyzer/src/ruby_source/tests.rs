@@ -53,6 +53,11 @@ fn files_that_are_required_and_loaded() {
             "$: << 'lib'\n$:.push(a, '/b')",
             &["1 $LOAD_PATH lib", "2 $LOAD_PATH (computed)", "2 $LOAD_PATH /b"],
         ),
+        (
+            "load Gem.activate_bin_path('rake', 'rake', v)\nload Gem.bin_path(name, 'x')",
+            &["1 gem rake", "2 gem (computed)"],
+        ),
+        ("def load(x) = 1\nload(x)\nload 'a'", &["3 load a"]),
         ("x = 1\n\n__END__\nrequire 'no'", &[]),
         ("#!/usr/bin/env ruby\nrequire 'yes'", &["2 require yes"]),
         ("=begin\nrequire 'no'\n=end\nputs %q(require 'no')\n# require 'no'", &[]),

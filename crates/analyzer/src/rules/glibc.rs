@@ -1,12 +1,20 @@
 //! What glibc opens by name: `libgcc_s` to end a thread, modules of its name service, data in `/etc`, and the locale that
-//! images set (`C.UTF-8`). Modules of `iconv` (gconv) come only where a root asks for them: Ruby has its own.
+//! images set (`C.UTF-8`).
+//!
+//! Not opened here: modules of `iconv` (gconv). Ruby converts with its own tables, and UTF-8, UTF-16, ISO-8859-1 and ASCII
+//! are inside of glibc; libraries that could use others (libunistring, libxml2) do so for a locale or a document in an
+//! old encoding. Whoever has such adds `/usr/lib/*/gconv` as a root. Other locales than C.UTF-8 likewise.
+
+use std::collections::BTreeSet;
+
+use rootfs::Kind;
 
 use super::Rule;
 use crate::engine::{Answer, Role, Strength, Visit};
 use crate::finding::FindingKind;
 use crate::loader::release;
 use crate::scope::Scope;
-use crate::search::Defaults;
+use crate::search::{Defaults, resolve_text};
 
 /// Databases that the functions of netdb.h, pwd.h and grp.h read (nsswitch.conf(5)), with their settings.
 const DATA: [&str; 9] = [
@@ -69,6 +77,11 @@ impl Glibc {
                 self.library(scope, visit, name, "name service", Strength::Hard, answer);
             }
         }
+        for service in services(scope) {
+            // glibc goes on to the next service where one is not there.
+            let name = format!("libnss_{service}.so.2");
+            self.library(scope, visit, &name, "name service", Strength::Soft, answer);
+        }
     }
 
     fn library(
@@ -99,10 +112,26 @@ impl Glibc {
 
     /// Without the locale, Ruby under `LANG=C.UTF-8` takes every text for US-ASCII, and says nothing.
     fn locale(&self, scope: &Scope<'_>, visit: &Visit<'_>, answer: &mut Answer<'_>) {
-        let is_there = |path: &&str| crate::search::resolve_text(scope.tree, path.as_bytes()).is_some();
+        let is_there = |path: &&str| resolve_text(scope.tree, path.as_bytes()).is_some();
         let path = UTF8_LOCALES.into_iter().find(is_there).unwrap_or(UTF8_LOCALES[0]);
         answer.below(path.as_bytes(), &self.reason(visit, "locale C.UTF-8"), Strength::ForRuby);
     }
+}
+
+/// The services that `nsswitch.conf` names and that no glibc has inside (nsswitch.conf(5)).
+fn services(scope: &Scope<'_>) -> BTreeSet<String> {
+    let entry = resolve_text(scope.tree, DATA[0].as_bytes()).and_then(|file| scope.tree.get(&file.path));
+    let Some(Kind::File(file)) = entry.map(|entry| &entry.kind) else { return BTreeSet::new() };
+    let text = String::from_utf8_lossy(&file.content);
+    let lines = text.lines().map(|line| line.split_once('#').map_or(line, |(before, _)| before));
+    let words =
+        lines.filter_map(|line| line.split_once(':')).flat_map(|(_, services)| services.split_whitespace());
+    let is_name = |word: &&str| {
+        word.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+            && !matches!(*word, "files" | "dns")
+    };
+    // `[NOTFOUND=return]` says what to do, and is no service.
+    words.filter(is_name).map(str::to_owned).collect()
 }
 
 #[cfg(test)]
@@ -181,6 +210,25 @@ mod tests {
         let libc = "/lib/libc.so.6";
         assert_eq!(findings(&with_ruby, &[libc]), libraries, "a Ruby that nothing needs is none");
         assert_eq!(findings(&with_ruby, &[libc, RBCONFIG.0]), [&libraries[..], &data].concat());
+    }
+
+    #[test]
+    fn services_that_the_switch_names() {
+        let switch = "# passwd: none\npasswd:\tfiles systemd\nhosts: files mdns4_minimal [NOTFOUND=return] dns # winbind\nbad ../x\n";
+        let tree = tree(&[
+            ("/lib/libc.so.6", libc("2.41")),
+            ("/lib/libgcc_s.so.1", library("libgcc_s.so.1")),
+            ("/etc/nsswitch.conf", switch.into()),
+            ("/lib/libnss_mdns4_minimal.so.2", library("libnss_mdns4_minimal.so.2")),
+            ("/lib/libnss_winbind.so.2", library("libnss_winbind.so.2")),
+            ("/lib/libnss_files.so.2", library("libnss_files.so.2")),
+        ]);
+        let found = closure_of(&tree, &["/lib/libc.so.6"]);
+        let services: Vec<_> = found.iter().filter(|line| line.contains("libnss_")).collect();
+        let wanted =
+            "/lib/libnss_mdns4_minimal.so.2: name service (libnss_mdns4_minimal.so.2) of /lib/libc.so.6";
+        assert_eq!(services, [wanted]);
+        assert!(!found.iter().any(|line| line.starts_with("! ")), "{found:?}");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use super::Rule;
 use crate::engine::{Answer, Strength, Visit};
 use crate::scope::Scope;
+use crate::search::resolve_text;
 
 pub(super) struct OpenSsl;
 
@@ -12,7 +13,7 @@ impl Rule for OpenSsl {
         "openssl"
     }
 
-    fn apply(&self, _: &Scope<'_>, visit: &Visit<'_>, answer: &mut Answer<'_>) {
+    fn apply(&self, scope: &Scope<'_>, visit: &Visit<'_>, answer: &mut Answer<'_>) {
         if !visit.is_first {
             return;
         }
@@ -24,9 +25,17 @@ impl Rule for OpenSsl {
             match name {
                 Folder::Settings => {
                     bring(&format!("{folder}/openssl.cnf"), "configuration", Strength::Soft);
-                    // HTTPS fails without it, even where the certificates are there.
-                    bring(&format!("{folder}/certs"), "folder of certificates", Strength::ForRuby);
-                    bring(&format!("{folder}/cert.pem"), "file of certificates", Strength::Soft);
+                    // HTTPS fails without the folder, even where the certificates are there.
+                    let file = format!("{folder}/cert.pem");
+                    let has_file = resolve_text(scope.tree, file.as_bytes()).is_some();
+                    if has_file {
+                        bring(&file, "file of certificates", Strength::Soft);
+                        bring(&format!("{folder}/certs"), "folder of certificates", Strength::ForRuby);
+                    } else {
+                        // Then each certificate is found by its hash (openssl-rehash(1)).
+                        let reason = self.reason(visit, "folder of certificates");
+                        answer.below(format!("{folder}/certs").as_bytes(), &reason, Strength::ForRuby);
+                    }
                 }
                 Folder::Modules => {
                     answer.below(folder.as_bytes(), &self.reason(visit, "provider"), Strength::Soft);
@@ -117,6 +126,23 @@ mod tests {
             ]
         );
         assert!(!found.iter().any(|line| line.starts_with("! ")), "{found:?}");
+    }
+
+    #[test]
+    fn without_a_file_of_certificates_each_is_found_by_its_hash() {
+        let libcrypto = Elf::library("libcrypto.so.3").payload(VERSION_TEXTS).build();
+        let listing = |more: &[(&'static str, Vec<u8>)]| {
+            let files = [
+                ("/lib/libcrypto.so.3", libcrypto.clone()),
+                ("/usr/lib/ssl/certs", b"-> /etc/ssl/certs".to_vec()),
+                ("/etc/ssl/certs/0a1b2c3d.0", b"-> /usr/share/ca-certificates/a.crt".to_vec()),
+                ("/usr/share/ca-certificates/a.crt", Vec::new()),
+            ];
+            closure_of(&tree(&[&files[..], more].concat()), &["/lib/libcrypto.so.3"])
+        };
+        let line = "/usr/share/ca-certificates/a.crt: link target of /etc/ssl/certs/0a1b2c3d.0".to_owned();
+        assert!(listing(&[]).contains(&line));
+        assert!(!listing(&[("/usr/lib/ssl/cert.pem", Vec::new())]).contains(&line));
     }
 
     #[test]
