@@ -8,8 +8,8 @@ use std::path::Path;
 
 use fs_err as fs;
 use rootfs::{
-    Attempt, Dialect, Filesystem, Kind, LiveRoot, Ownership, ResolveError, RootPath, SelectError, Tree,
-    write_directory,
+    Attempt, Dialect, Filesystem, Kind, Layer, Limits, LiveRoot, Origin, Ownership, ResolveError, RootPath,
+    SelectError, TarOptions, Times, Tree, write_directory, write_tar,
 };
 use rustix::fs::{CWD, FileType, Mode, XattrFlags, mknodat, setxattr};
 use rustix::io::Errno;
@@ -290,6 +290,51 @@ fn attributes_come_with_what_is_selected() {
     });
     assert_eq!(found.collect::<Vec<_>>(), wanted);
     assert_eq!(root.get(&path("/dir/file")).unwrap().metadata.xattrs, []);
+}
+
+/// Everything that an entry has but for its bytes and where it came from, with the first name of each file.
+fn whole_listing(tree: &Tree) -> Vec<String> {
+    let metadata = tree.iter().map(|(_, entry)| format!("{:?}", entry.metadata));
+    listing(tree).into_iter().zip(metadata).map(|(line, metadata)| format!("{line} {metadata}")).collect()
+}
+
+#[test]
+fn a_root_goes_through_a_folder_and_a_tar_without_a_change() {
+    let root = rustix::process::geteuid().is_root();
+    let owner = |number: u32| if root { number } else { rustix::process::geteuid().as_raw() };
+    let group = |number: u32| if root { number } else { rustix::process::getegid().as_raw() };
+    let tar = Tar::new()
+        .add(Member::folder("usr").mode(0o755).mtime(11))
+        .add(Member::folder("usr/bin").mode(0o2755).mtime(12).owner(owner(1).into(), group(2).into()))
+        .add(Member::file("usr/bin/su", "su").mode(0o4755).mtime(13).owner(owner(3).into(), group(4).into()))
+        .add(Member::hard_link("usr/bin/other", "usr/bin/su"))
+        .add(Member::symlink("usr/bin/link", "../bin/su").mtime(14).owner(owner(5).into(), group(6).into()))
+        .add(Member::symlink("bin", "usr/bin").mtime(15).owner(owner(0).into(), group(0).into()))
+        .add(Member::folder("tmp").mode(0o1777).mtime(16).owner(owner(0).into(), group(0).into()));
+    let mut tree = stacked(Dialect::Debian, [tar]).unwrap();
+    let mut file = tree.get(&path("/tmp")).unwrap().clone();
+    file.kind = Kind::File(rootfs::File::new(b"capable".to_vec()));
+    file.metadata.mode = 0o755;
+    if root {
+        let capability = vec![1, 0, 0, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        file.metadata.xattrs = vec![(b"security.capability".to_vec(), capability)];
+    }
+    tree.insert(path("/usr/bin/ping"), file).unwrap();
+
+    let folder = tempfile::tempdir().unwrap();
+    let ownership = if root { Ownership::Preserve } else { Ownership::Ignore };
+    write_directory(&tree, folder.path(), ownership).unwrap();
+    let from_disk = whole(&open(&folder)).unwrap();
+    if root {
+        assert_eq!(whole_listing(&from_disk), whole_listing(&tree));
+    }
+
+    let mut bytes = Vec::new();
+    write_tar(&from_disk, &mut bytes, &TarOptions { times: Times::Own }).unwrap();
+    let layer = Layer::parse(bytes.into(), Dialect::Debian, Limits::default()).unwrap();
+    let mut from_tar = Tree::new();
+    from_tar.stack(&layer, Origin(0)).unwrap();
+    assert_eq!(whole_listing(&from_tar), whole_listing(&from_disk));
 }
 
 #[test]
