@@ -2,6 +2,7 @@
 //! what the rules answer is the next generation. Answers are taken in the order of the paths, so the number of threads
 //! makes no difference.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -250,7 +251,7 @@ pub fn analyze(tree: &dyn Filesystem, request: &Request) -> Closure {
         let generation = work.take(answers);
         let answer = |next: &Next| next.answer(&scope, rules);
         answers = if generation.is_empty() {
-            match scripts.as_mut().and_then(|scripts| scripts.answer(&scope, &work.entries)) {
+            match scripts.as_mut().and_then(|scripts| scripts.answer(&scope, &work.kept)) {
                 Some(answer) => vec![answer],
                 None => return work.finish(tree.faults()),
             }
@@ -362,12 +363,24 @@ impl Next {
 
 #[derive(Default)]
 struct Work {
-    entries: HashMap<RootPath, Vec<Reason>>,
-    visited: HashSet<(RootPath, Role)>,
+    /// What is kept, in the order in which it was reached.
+    kept: Vec<Kept>,
+    /// Where each path stands in it.
+    places: HashMap<RootPath, usize>,
     dropped: BTreeMap<RootPath, usize>,
     findings: Vec<Finding>,
     findings_for_ruby: Vec<Finding>,
     has_ruby: bool,
+}
+
+/// A path that is kept.
+pub(crate) struct Kept {
+    pub(crate) path: RootPath,
+    pub(crate) reasons: Vec<Reason>,
+    /// The role in which it was visited first.
+    role: Role,
+    /// The others; few paths have any.
+    further_roles: Vec<Role>,
 }
 
 impl Work {
@@ -379,29 +392,40 @@ impl Work {
             self.findings.extend(answer.findings);
             self.findings_for_ruby.extend(answer.findings_for_ruby);
             self.has_ruby |= answer.is_ruby;
-            for Reached { path, role, reason, is_on_the_way } in answer.reached {
-                let reasons = self.entries.entry(path.clone()).or_default();
-                let is_first = reasons.is_empty();
-                if is_first || !is_on_the_way {
-                    reasons.push(reason);
-                }
-                if self.visited.insert((path.clone(), role.clone())) {
-                    generation.push(Next { path, role, is_first });
-                }
-            }
+            generation.extend(answer.reached.into_iter().filter_map(|reached| self.reach(reached)));
         }
-        generation.sort_unstable_by(|a, b| (&a.path, &a.role).cmp(&(&b.path, &b.role)));
+        // What a folder holds was reached in order, and this sort makes use of it.
+        generation.sort_by(|a, b| (&a.path, &a.role).cmp(&(&b.path, &b.role)));
         generation
     }
 
+    /// Notes why a path is kept; tells what has to be visited because of that.
+    fn reach(&mut self, Reached { path, role, reason, is_on_the_way }: Reached) -> Option<Next> {
+        let kept = match self.places.entry(path.clone()) {
+            Entry::Occupied(place) => &mut self.kept[*place.get()],
+            Entry::Vacant(place) => {
+                place.insert(self.kept.len());
+                let (next, reasons) = (path.clone(), vec![reason]);
+                self.kept.push(Kept { path, reasons, role: role.clone(), further_roles: Vec::new() });
+                return Some(Next { path: next, role, is_first: true });
+            }
+        };
+        if !is_on_the_way {
+            kept.reasons.push(reason);
+        }
+        let is_known = kept.role == role || kept.further_roles.contains(&role);
+        (!is_known).then(|| {
+            kept.further_roles.push(role.clone());
+            Next { path, role, is_first: false }
+        })
+    }
+
     fn finish(mut self, faults: Vec<Fault>) -> Closure {
-        let mut entries: Vec<_> = self.entries.into_iter().collect();
-        entries.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
-        for (_, reasons) in &mut entries {
+        for Kept { reasons, .. } in &mut self.kept {
             reasons.sort_unstable();
             reasons.dedup();
         }
-        let mut entries = entries.into_iter().collect();
+        let mut entries = self.kept.into_iter().map(|Kept { path, reasons, .. }| (path, reasons)).collect();
         add_folders(&mut entries);
         if self.has_ruby {
             self.findings.append(&mut self.findings_for_ruby);
@@ -424,8 +448,14 @@ impl Work {
 /// Adds the folders above the entries, each for the first entry that it holds.
 fn add_folders(entries: &mut BTreeMap<RootPath, Vec<Reason>>) {
     let mut folders: BTreeMap<RootPath, RootPath> = BTreeMap::new();
+    let mut last = RootPath::root();
     for path in entries.keys() {
+        // Most paths follow one from the same folder.
+        if last.holds(path) {
+            continue;
+        }
         let mut child = path.clone();
+        last = child.parent().unwrap_or_else(RootPath::root);
         while let Some(folder) = child.parent() {
             if folder.is_root() || entries.contains_key(&folder) || folders.contains_key(&folder) {
                 break;

@@ -11,13 +11,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use foldhash::HashMap;
 use rayon::prelude::*;
 use rootfs::{Kind, Resolved, RootPath};
 
 use crate::bundle::{self, Application};
 use crate::closure::Reason;
-use crate::engine::{Answer, Role, Strength, escaped};
+use crate::engine::{Answer, Kept, Role, Strength, escaped};
 use crate::finding::FindingKind;
 use crate::gems::Gems;
 use crate::opening;
@@ -61,18 +60,14 @@ impl Scripts {
     }
 
     /// What the scripts among the kept paths need besides; `None` where all was said.
-    pub(crate) fn answer<'s>(
-        &mut self,
-        scope: &'s Scope<'s>,
-        entries: &HashMap<RootPath, Vec<Reason>>,
-    ) -> Option<Answer<'s>> {
+    pub(crate) fn answer<'s>(&mut self, scope: &'s Scope<'s>, kept: &[Kept]) -> Option<Answer<'s>> {
         if self.state == State::Followed {
             return None;
         }
-        let ruby = ruby_of(scope, entries);
+        let ruby = ruby_of(scope, kept);
         let homes = ruby.as_deref().map(|ruby| bundle::homes(ruby).collect()).unwrap_or_default();
         let applications = bundle::applications(scope.tree, ruby.as_deref(), &self.named);
-        let start = self.start(scope, entries, ruby.as_deref(), &applications);
+        let start = self.start(scope, kept, ruby.as_deref(), &applications);
         let lost =
             (ruby.is_none() && self.state == State::Unseen).then(|| without_interpreter(scope, &start));
         let Some(first) = lost.flatten() else {
@@ -100,15 +95,15 @@ impl Scripts {
     fn start(
         &self,
         scope: &Scope<'_>,
-        entries: &HashMap<RootPath, Vec<Reason>>,
+        kept: &[Kept],
         ruby: Option<&Ruby>,
         applications: &[Application],
     ) -> BTreeMap<RootPath, Level> {
         let libraries = ruby.into_iter().flat_map(|ruby| ruby.folders.iter().map(|folder| &folder.path));
         let homes = applications.iter().flat_map(|application| application.homes.iter());
         let libraries: Vec<&RootPath> = libraries.chain(homes).collect();
-        let roots = entries.iter().filter(|(_, reasons)| reasons.iter().any(|reason| reason.from.is_none()));
-        let scripts = roots.filter_map(|(path, _)| {
+        let roots = kept.iter().filter(|kept| kept.reasons.iter().any(|reason| reason.from.is_none()));
+        let scripts = roots.filter_map(|Kept { path, .. }| {
             let Kind::File(file) = &scope.tree.get(path)?.kind else { return None };
             let level = if self.named.contains(path) { Level::Known } else { Level::Possible };
             let is_library = || libraries.iter().any(|folder| path.starts_with(folder));
@@ -130,8 +125,9 @@ fn without_interpreter<'p>(scope: &Scope<'_>, start: &'p BTreeMap<RootPath, Leve
 }
 
 /// The Ruby of a closure: of several, the one that is found by its name.
-fn ruby_of(scope: &Scope<'_>, entries: &HashMap<RootPath, Vec<Reason>>) -> Option<Arc<Ruby>> {
-    let mut configurations: Vec<&RootPath> = entries.keys().filter(|path| is_rbconfig(path)).collect();
+fn ruby_of(scope: &Scope<'_>, kept: &[Kept]) -> Option<Arc<Ruby>> {
+    let mut configurations: Vec<&RootPath> =
+        kept.iter().map(|kept| &kept.path).filter(|path| is_rbconfig(path)).collect();
     configurations.sort_unstable();
     let rubies: Vec<Arc<Ruby>> = configurations.into_iter().filter_map(|path| scope.ruby(path)).collect();
     let usual =

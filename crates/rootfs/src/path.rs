@@ -106,8 +106,8 @@ impl RootPath {
         self.0.len() == 1
     }
 
-    /// Whether this is the folder that holds `path` itself.
-    pub(crate) fn holds(&self, path: &RootPath) -> bool {
+    /// Whether this is the folder that holds `path` itself, not one further up.
+    pub fn holds(&self, path: &RootPath) -> bool {
         parent(&path.0) == Some(&*self.0)
     }
 
