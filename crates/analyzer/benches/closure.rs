@@ -53,7 +53,7 @@ fn growing(size: usize) {
     let folder = tempfile::tempdir().unwrap();
     for number in 0..size {
         let path =
-            folder.path().join(format!("app/{}/{}/file{number}.rb", number / 10_000, number / 100 % 100));
+            folder.path().join(format!("app/{}/{}/file{number}.txt", number / 10_000, number / 100 % 100));
         if number % 100 == 0 {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
         }
