@@ -45,7 +45,7 @@
 //! # }
 //! ```
 //!
-//! [`Request::drop`] leaves files out; [`matches`] tells whether a pattern names anything; [`LiveRoot::select`] and the
+//! [`Request::drop`] leaves files out; [`matches()`] tells whether a pattern names anything; [`LiveRoot::select`] and the
 //! writers of `rootfs` make a folder or a tar of the paths that are kept.
 //!
 //! [`LiveRoot::select`]: rootfs::LiveRoot::select
