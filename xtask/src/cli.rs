@@ -76,6 +76,11 @@ pub(crate) struct BuildOptions {
     /// Build, but run no checks
     #[arg(long)]
     pub(crate) no_check: bool,
+    #[command(flatten)]
+    pub(crate) variants: VariantOptions,
+    /// Switch a rule of image.toml off that leaves files out or makes them smaller; may be given several times
+    #[arg(long, value_name = "RULE")]
+    pub(crate) keep: Vec<String>,
     /// Build for this architecture instead of the matrix's
     #[arg(long, value_name = "ARCHITECTURE")]
     pub(crate) arch: Option<Architecture>,
@@ -84,6 +89,14 @@ pub(crate) struct BuildOptions {
     pub(crate) jobs: Option<std::num::NonZeroUsize>,
     #[command(flatten)]
     pub(crate) packages: PackageOptions,
+}
+
+/// Which variants.
+#[derive(Debug, Args)]
+pub(crate) struct VariantOptions {
+    /// Only this variant, also one that is built on demand, or `all` of them; may be given several times
+    #[arg(long = "variant", value_name = "NAME")]
+    pub(crate) variants: Vec<String>,
 }
 
 /// Where packages come from, and which.
@@ -124,6 +137,8 @@ pub(crate) struct CheckFlags {
     /// The images for this architecture instead of this machine's
     #[arg(long, value_name = "ARCHITECTURE")]
     pub(crate) arch: Option<Architecture>,
+    #[command(flatten)]
+    pub(crate) variants: VariantOptions,
     /// What runs the image
     #[arg(long, value_enum, default_value_t = EngineName::Sandbox)]
     pub(crate) engine: EngineName,

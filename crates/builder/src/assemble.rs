@@ -1,20 +1,24 @@
 //! From selected layers to an image in the layout: packed, described and recorded.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
+use std::sync::Mutex;
 
 use cache::{Store, StoreError};
 use jiff::Timestamp;
 use oci::document::{Descriptor, Execution};
-use oci::{Compression, LayoutError, NewImage, NewLayer, PackError, PackedLayer, Recipe, Writer, annotation};
+use oci::{
+    Compression, Layout, LayoutError, NewImage, NewLayer, PackError, PackedLayer, Recipe, Writer, annotation,
+};
 use rayon::prelude::*;
-use rootfs::{Entry, Kind, TarOptions, Times, Tree};
+use rootfs::{Content, Entry, Kind, TarOptions, Times, Tree};
 use schema::Digest;
 use schema::image::ImageSpec;
 use schema::lock::PackageKey;
 use schema::matrix;
 use schema::run::{DropRecord, ImageRecord, LayerRecord, PackageRecord};
 
+use crate::contents::{Contents, StoredForm, StoredLayer};
 use crate::layers::{self, SelectedLayer, Selection};
 use crate::plan::Target;
 use crate::stack::Stack;
@@ -44,6 +48,15 @@ pub enum AssembleError {
     /// The layout does not work.
     #[error(transparent)]
     Layout(#[from] LayoutError),
+    /// A packed layer is damaged.
+    #[error(transparent)]
+    Unpack(#[from] oci::UnpackError),
+    /// A packed layer was there a moment ago.
+    #[error("the layer `{layer}` has gone from the cache meanwhile")]
+    Gone {
+        /// Its name.
+        layer: String,
+    },
 }
 
 /// Something for each way in which layers are compressed: for one, or for two side by side.
@@ -57,14 +70,36 @@ pub(crate) struct Ways<T> {
 
 /// A layer that is packed.
 pub(crate) struct Packed {
-    forms: Ways<Form>,
-    created: i64,
+    /// What is known of it.
+    pub(crate) layer: StoredLayer,
+    /// Its tar.
+    pub(crate) tar: Content,
 }
 
-/// A packed layer in one compression.
-struct Form {
-    layer: PackedLayer,
-    bytes: rootfs::Content,
+/// The layers that a layout was seen to have undamaged during a run: they are not read again.
+#[derive(Debug, Default)]
+pub(crate) struct Placed(Mutex<BTreeSet<Digest>>);
+
+impl Placed {
+    /// Whether the layout has this blob; it is read where that is not known yet.
+    pub(crate) fn has(&self, layout: &Layout, blob: &Descriptor) -> bool {
+        if self.knows(&blob.digest) {
+            return true;
+        }
+        let has = layout.blob(blob).is_ok();
+        if has {
+            self.insert(blob.digest);
+        }
+        has
+    }
+
+    fn knows(&self, digest: &Digest) -> bool {
+        self.0.lock().expect("no thread panics while it looks").contains(digest)
+    }
+
+    fn insert(&self, digest: Digest) {
+        self.0.lock().expect("no thread panics while it says so").insert(digest);
+    }
 }
 
 /// The compressions of a build: fast by default, as small as can be for a release.
@@ -99,15 +134,20 @@ fn pack_one(
     layer: &SelectedLayer<'_>,
     compressions: Ways<Compression>,
 ) -> Result<Packed, AssembleError> {
-    let created = newest(&layer.tree);
     let mut tar = Vec::new();
+    let created = newest(&layer.tree);
     rootfs::write_tar(&layer.tree, &mut tar, &TarOptions { times: Times::One(created) })
         .expect("nothing keeps a tar from being written to memory");
     let diff_id = Digest::of(&tar);
     let name = &layer.spec.name;
     let form = |compression| compressed(store, name, &tar, diff_id, compression);
     let (zstd, first) = rayon::join(|| compressions.zstd.map(form).transpose(), || form(compressions.first));
-    Ok(Packed { forms: Ways { first: first?, zstd: zstd? }, created })
+    let StoredForm { digest, size } = first?;
+    let on_disk = Size::of(layer.tree.iter().map(|(_, entry)| entry));
+    let record =
+        LayerRecord { name: name.clone(), digest, diff_id, size, disk: on_disk.bytes, files: on_disk.files };
+    let layer = StoredLayer { record, uncompressed: tar.len() as u64, created, zstd: zstd? };
+    Ok(Packed { layer, tar: tar.into() })
 }
 
 fn compressed(
@@ -116,21 +156,75 @@ fn compressed(
     tar: &[u8],
     diff_id: Digest,
     compression: Compression,
-) -> Result<Form, AssembleError> {
+) -> Result<StoredForm, AssembleError> {
     let name = || layer.to_owned();
     let blob = store.derive(derivation(compression), &diff_id, |out| {
         let bytes = oci::compress(tar, compression)
             .map_err(|source| AssembleError::Pack { layer: name(), source })?;
         out.write_all(&bytes).map_err(|source| AssembleError::Keep { layer: name(), source })
     })?;
-    let layer = PackedLayer {
-        digest: blob.digest(),
-        diff_id,
-        size: blob.content().len() as u64,
-        uncompressed: tar.len() as u64,
-        media_type: compression.media_type(),
-    };
-    Ok(Form { layer, bytes: blob.content().clone() })
+    Ok(StoredForm { digest: blob.digest(), size: blob.content().len() as u64 })
+}
+
+impl StoredLayer {
+    /// It in each compression, as an image's manifest has it.
+    pub(crate) fn packed(&self, compressions: Ways<Compression>) -> Ways<(Compression, PackedLayer)> {
+        let packed = |compression: Compression, digest, size| {
+            let layer = PackedLayer {
+                digest,
+                diff_id: self.record.diff_id,
+                size,
+                uncompressed: self.uncompressed,
+                media_type: compression.media_type(),
+            };
+            (compression, layer)
+        };
+        let zstd = compressions.zstd.zip(self.zstd);
+        Ways {
+            first: packed(compressions.first, self.record.digest, self.record.size),
+            zstd: zstd.map(|(compression, StoredForm { digest, size })| packed(compression, digest, size)),
+        }
+    }
+}
+
+/// Whether the bytes of a layer are at hand, in every compression.
+///
+/// # Errors
+/// When the store cannot be read.
+pub(crate) fn is_there(
+    store: &Store,
+    placed: &Placed,
+    layer: &StoredLayer,
+    compressions: Ways<Compression>,
+) -> Result<bool, StoreError> {
+    let Ways { first, zstd } = layer.packed(compressions);
+    for (compression, PackedLayer { digest, diff_id, .. }) in [first].into_iter().chain(zstd) {
+        let stored = || store.derived(derivation(compression), &diff_id);
+        if !placed.knows(&digest) && stored()?.is_none_or(|blob| blob.digest() != digest) {
+            return Ok(false);
+        }
+    }
+    Ok(zstd_is_as_wished(layer, compressions))
+}
+
+/// The bytes of a layer in its first compression.
+///
+/// # Errors
+/// When the store does not have it, or cannot be read.
+pub(crate) fn bytes(
+    store: &Store,
+    layer: &StoredLayer,
+    compressions: Ways<Compression>,
+) -> Result<Content, AssembleError> {
+    let (compression, packed) = layer.packed(compressions).first;
+    match store.derived(derivation(compression), &packed.diff_id)? {
+        Some(blob) => Ok(blob.content().clone()),
+        None => Err(AssembleError::Gone { layer: layer.record.name.clone() }),
+    }
+}
+
+fn zstd_is_as_wished(layer: &StoredLayer, compressions: Ways<Compression>) -> bool {
+    layer.zstd.is_some() == compressions.zstd.is_some()
 }
 
 /// The name in the store of what a tar is compressed to: with another version of a compressor, other bytes may come
@@ -149,65 +243,90 @@ fn newest(tree: &Tree) -> i64 {
     tree.iter().map(|(_, entry)| entry.metadata.mtime).max().unwrap_or(0).max(0)
 }
 
-/// Puts an image into the layout in every way in which it is packed, without a name yet.
-///
-/// # Errors
-/// A blob that cannot be written.
-pub(crate) fn put(
-    writer: &Writer<'_>,
-    target: &Target,
-    spec: &ImageSpec,
-    ruby: &str,
-    packed: &[Packed],
-) -> Result<Ways<Descriptor>, AssembleError> {
-    let created = packed.iter().map(|layer| layer.created).max().unwrap_or(0);
-    let created = Timestamp::from_second(created).unwrap_or(Timestamp::UNIX_EPOCH);
-    let annotations = annotations(target, spec, ruby, created);
-    let recipe = Recipe {
-        architecture: target.architecture,
-        created,
-        // Engines show labels, registries show annotations.
-        execution: Execution {
-            labels: annotations.clone(),
-            ..execution(spec, target.row.ruby.as_str(), ruby)
-        },
-        annotations,
-    };
-    let put = |forms: Vec<&Form>| -> Result<Descriptor, AssembleError> {
-        let mut layers = Vec::with_capacity(forms.len());
-        for (spec, form) in spec.layers.iter().zip(forms) {
-            writer.put_blob(&form.layer.digest, &form.bytes)?;
-            layers.push(NewLayer {
-                layer: form.layer.clone(),
-                created_by: "distroless-ruby".to_owned(),
-                comment: spec.name.clone(),
-            });
+/// An image that is about to go into the layout.
+pub(crate) struct Assembly<'a> {
+    /// What it is.
+    pub(crate) target: &'a Target,
+    /// What the description says.
+    pub(crate) spec: &'a ImageSpec,
+    /// The full version of its Ruby.
+    pub(crate) ruby: &'a str,
+    /// What it holds.
+    pub(crate) contents: &'a Contents,
+    /// How its layers are compressed.
+    pub(crate) compressions: Ways<Compression>,
+}
+
+impl Assembly<'_> {
+    /// Puts it into the layout in every way in which it is packed, without a name yet.
+    ///
+    /// # Errors
+    /// A blob that cannot be written.
+    pub(crate) fn put(
+        &self,
+        store: &Store,
+        writer: &Writer<'_>,
+        placed: &Placed,
+    ) -> Result<Ways<Descriptor>, AssembleError> {
+        let recipe = self.recipe();
+        let layers: Vec<_> =
+            self.contents.layers.iter().map(|layer| (layer, layer.packed(self.compressions))).collect();
+        let put =
+            |packed: Vec<(&StoredLayer, (Compression, PackedLayer))>| -> Result<Descriptor, AssembleError> {
+                let mut new = Vec::with_capacity(packed.len());
+                for (StoredLayer { record, .. }, (compression, layer)) in packed {
+                    if !placed.knows(&layer.digest) {
+                        let stored = store.derived(derivation(compression), &layer.diff_id)?;
+                        let blob =
+                            stored.ok_or_else(|| AssembleError::Gone { layer: record.name.clone() })?;
+                        writer.put_blob(&layer.digest, blob.content())?;
+                        placed.insert(layer.digest);
+                    }
+                    new.push(NewLayer {
+                        layer,
+                        created_by: "distroless-ruby".to_owned(),
+                        comment: record.name.clone(),
+                    });
+                }
+                let image = NewImage::new(recipe.clone(), new);
+                writer.put_image(&image)?;
+                Ok(image.descriptor)
+            };
+        let zstd: Option<Vec<_>> =
+            layers.iter().map(|(layer, ways)| Some((*layer, ways.zstd.clone()?))).collect();
+        let first = layers.into_iter().map(|(layer, ways)| (layer, ways.first)).collect();
+        Ok(Ways { first: put(first)?, zstd: zstd.map(put).transpose()? })
+    }
+
+    fn recipe(&self) -> Recipe {
+        let Self { target, spec, ruby, contents, .. } = self;
+        let created = contents.layers.iter().map(|layer| layer.created).max().unwrap_or(0);
+        let created = Timestamp::from_second(created).unwrap_or(Timestamp::UNIX_EPOCH);
+        let annotations = annotations(target, spec, ruby, created);
+        Recipe {
+            architecture: target.architecture,
+            created,
+            // Engines show labels, registries show annotations.
+            execution: Execution { labels: annotations.clone(), ..execution(target, spec, ruby) },
+            annotations,
         }
-        let image = NewImage::new(recipe.clone(), layers);
-        writer.put_image(&image)?;
-        Ok(image.descriptor)
-    };
-    Ok(Ways { first: put(first_forms(packed))?, zstd: zstd_forms(packed).map(put).transpose()? })
-}
-
-fn first_forms(packed: &[Packed]) -> Vec<&Form> {
-    packed.iter().map(|packed| &packed.forms.first).collect()
-}
-
-/// The layers in zstd, where they are packed so beside gzip.
-fn zstd_forms(packed: &[Packed]) -> Option<Vec<&Form>> {
-    packed.iter().map(|packed| packed.forms.zstd.as_ref()).collect()
+    }
 }
 
 /// How a container of the image starts.
-fn execution(spec: &ImageSpec, series: &str, ruby: &str) -> Execution {
+fn execution(target: &Target, spec: &ImageSpec, ruby: &str) -> Execution {
     let config = &spec.config;
+    let variant = target.variant(spec);
+    let mut environment = config.environment.clone();
+    for (_, addition) in target.additions(spec) {
+        environment.extend(addition.environment.clone());
+    }
+    let series = target.row.ruby.as_str();
     let filled = |value: &str| value.replace("{ruby}", ruby).replace("{series}", series);
-    let env = config.environment.iter().map(|(name, value)| format!("{name}={}", filled(value)));
     Execution {
-        cmd: config.command.clone(),
-        env: env.collect(),
-        user: config.user.to_string(),
+        cmd: variant.command.as_ref().unwrap_or(&config.command).clone(),
+        env: environment.iter().map(|(name, value)| format!("{name}={}", filled(value))).collect(),
+        user: target.user(spec).to_string(),
         working_dir: config.working_directory.to_string(),
         ..Execution::default()
     }
@@ -234,56 +353,41 @@ fn annotations(
 
 /// What the run record says of an image, before its checks.
 pub(crate) fn record(
-    target: &Target,
-    ruby: &str,
-    stack: &Stack<'_>,
-    selection: &Selection<'_>,
-    packed: &[Packed],
+    Assembly { target, ruby, contents, compressions, .. }: &Assembly<'_>,
     image: &oci::Image,
 ) -> ImageRecord {
-    let layers: Vec<LayerRecord> = selection
-        .layers
-        .iter()
-        .zip(first_forms(packed))
-        .map(|(selected, packed)| {
-            let size = Size::of(selected.tree.iter().map(|(_, entry)| entry));
-            LayerRecord {
-                name: selected.spec.name.clone(),
-                digest: packed.layer.digest,
-                diff_id: packed.layer.diff_id,
-                size: packed.layer.size,
-                disk: size.bytes,
-                files: size.files,
-            }
-        })
-        .collect();
-    let to_pull =
-        |forms: &[&Form]| forms.iter().map(|form| form.layer.size).sum::<u64>() + image.manifest.config.size;
+    let contents = (*contents).clone();
+    let ways: Vec<_> = contents.layers.iter().map(|layer| layer.packed(*compressions)).collect();
+    let to_pull = |sizes: Vec<u64>| sizes.into_iter().sum::<u64>() + image.manifest.config.size;
+    let zstd: Option<Vec<u64>> = ways.iter().map(|ways| Some(ways.zstd.as_ref()?.1.size)).collect();
+    let layers: Vec<LayerRecord> = contents.layers.into_iter().map(|layer| layer.record).collect();
     ImageRecord {
         name: target.name.clone(),
         references: target.references(ruby),
-        ruby: ruby.to_owned(),
+        ruby: (*ruby).to_owned(),
         distro: target.row.distro.clone(),
         architecture: target.architecture,
         release: false,
         manifest: image.descriptor.digest,
         disk: layers.iter().map(|layer| layer.disk).sum(),
-        pull: to_pull(&first_forms(packed)),
-        zstd: zstd_forms(packed).as_deref().map(to_pull),
+        pull: to_pull(ways.iter().map(|ways| ways.first.1.size).collect()),
+        zstd: zstd.map(to_pull),
         files: layers.iter().map(|layer| layer.files).sum(),
         layers,
-        packages: package_records(stack, selection),
-        dropped: drop_records(stack, selection),
-        shrunk: selection.shrinker.records(),
-        accepted: Vec::new(),
-        undecided: Vec::new(),
+        packages: contents.packages,
+        dropped: contents.dropped,
+        shrunk: contents.shrunk,
+        accepted: contents.accepted,
+        undecided: contents.undecided,
         checks: Vec::new(),
     }
 }
 
-fn package_records(stack: &Stack<'_>, selection: &Selection<'_>) -> Vec<PackageRecord> {
+/// What each package gave to the layers of a selection.
+pub(crate) fn package_records(stack: &Stack<'_>, selection: &Selection<'_>) -> Vec<PackageRecord> {
     let mut entries: BTreeMap<&PackageKey, Vec<&Entry>> = BTreeMap::new();
-    for (_, entry) in layers::kept(stack, &selection.closure).filter(|(_, entry)| !entry.is_directory()) {
+    let kept = layers::kept(stack, &selection.closure);
+    for (_, entry) in kept.filter(|(path, entry)| !entry.is_directory() && stack.is_new(path)) {
         if let Some(package) = stack.package(entry) {
             entries.entry(&package.key).or_default().push(entry);
         }
@@ -296,7 +400,8 @@ fn package_records(stack: &Stack<'_>, selection: &Selection<'_>) -> Vec<PackageR
     entries.into_iter().map(record).collect()
 }
 
-fn drop_records(stack: &Stack<'_>, selection: &Selection<'_>) -> Vec<DropRecord> {
+/// What each rule left out.
+pub(crate) fn drop_records(stack: &Stack<'_>, selection: &Selection<'_>) -> Vec<DropRecord> {
     let Selection { closure, request, .. } = selection;
     let records = request.drop.iter().enumerate().map(|(position, drop)| {
         let paths = closure.dropped.iter().filter(|(_, by)| **by == position).map(|(path, _)| path);

@@ -1,5 +1,5 @@
-//! The order of the stages: lock, fetch, stack, select, pack, verify, name. A target whose inputs were built before is
-//! taken from the layout as it is.
+//! The order of the stages: lock, contents, image, name. A target whose inputs were built before is taken from the layout
+//! as it is, and what several targets hold alike is built once.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -7,19 +7,19 @@ use std::io::Write;
 use oci::document::{Annotations, Descriptor};
 use oci::{Layout, NewIndex, Reference, Writer};
 use rayon::prelude::*;
-use rootfs::RootPath;
+use rootfs::{RootPath, Tree};
 use schema::lock::{Lock, LockedPackage, PackageKey};
 use schema::run::ImageRecord;
 use schema::{Digest, Hasher};
 use serde::{Deserialize, Serialize};
 
-use crate::assemble::Ways;
+use crate::assemble::{Assembly, Placed, Ways};
+use crate::contents::Contents;
 use crate::explain::Explanation;
-use crate::observer::{Event, Observer, Stage};
-use crate::plan::{Selection, Target};
-use crate::stack::{Package, Stack};
-use crate::verify::{self, FindingsError};
-use crate::{BuildError, Builder, assemble, layers, packages, packages_of};
+use crate::layers::Policy;
+use crate::observer::{Event, Observer};
+use crate::plan::{Selection, Target, Variants};
+use crate::{BuildError, Builder, assemble, layers, packages_of};
 
 /// Where the record of a built image is in the cache.
 const RECORD: &str = "image-record";
@@ -77,25 +77,25 @@ impl Builder {
     ) -> Result<Vec<Built>, BuildError> {
         // Held until everything has its name, so that nobody takes it for left over.
         let writer = layout.writer()?;
-        let known: Vec<Option<Built>> =
-            targets.par_iter().map(|target| self.known(layout, lock, target)).collect::<Result<_, _>>()?;
+        let placed = Placed::default();
+        let known = |target| self.known(layout, &placed, lock, target);
+        let found: Vec<Option<Built>> = targets.par_iter().map(known).collect::<Result<_, _>>()?;
         let missing =
-            targets.iter().zip(&known).filter(|(_, known)| known.is_none()).map(|(target, _)| target);
-        let sets = missing.map(|target| packages_of(lock, &target.image_set(self.spec())));
-        self.fetch(lock, &packages::joined(sets.collect::<Result<Vec<_>, _>>()?), observer)?;
-
+            targets.iter().zip(&found).filter(|(_, found)| found.is_none()).map(|(target, _)| target);
+        let contents = self.contents(&placed, lock, &missing.collect::<Vec<_>>(), observer)?;
         let built: Vec<Result<(Built, bool), BuildError>> = targets
             .par_iter()
-            .zip(known)
-            .map(|(target, known)| match known {
+            .zip(found)
+            .map(|(target, found)| match found {
                 Some(built) => Ok((built, true)),
-                None => Ok((self.build_one(&writer, lock, target, observer)?, false)),
+                None => Ok((self.build_one(&writer, &placed, lock, target, &contents)?, false)),
             })
             .collect();
         let built = built.into_iter().collect::<Result<Vec<_>, _>>()?;
 
-        let indexes = indexes(built.iter().map(|(built, _)| built));
         let whole = self.is_whole(targets);
+        let kept = if whole { self.kept(layout, &placed, lock)? } else { Vec::new() };
+        let indexes = indexes(built.iter().map(|(built, _)| built).chain(&kept));
         writer.set_listing(|listing| {
             let before = listing.names.clone();
             listing.names.retain(|_, _| !whole);
@@ -131,15 +131,32 @@ impl Builder {
         self.plan(&Selection::default()).is_ok_and(|all| all == targets)
     }
 
+    /// The images on demand that were built before from the same inputs: they keep their names in a run over the matrix.
+    fn kept(&self, layout: &Layout, placed: &Placed, lock: &Lock) -> Result<Vec<Built>, BuildError> {
+        let every = Selection { variants: Variants::All, ..Selection::default() };
+        let all = self.plan(&every).expect("no pattern, so none that matches nothing");
+        let kept = all
+            .par_iter()
+            .filter(|target| target.is_on_demand())
+            .filter_map(|target| self.known(layout, placed, lock, target).transpose());
+        kept.collect()
+    }
+
     /// The record of a target whose very inputs were built before, if the layout has the result undamaged.
-    fn known(&self, layout: &Layout, lock: &Lock, target: &Target) -> Result<Option<Built>, BuildError> {
+    fn known(
+        &self,
+        layout: &Layout,
+        placed: &Placed,
+        lock: &Lock,
+        target: &Target,
+    ) -> Result<Option<Built>, BuildError> {
         let key = self.inputs(lock, target)?;
         let Some(blob) = self.store.derived(RECORD, &key)? else { return Ok(None) };
         // A record that cannot be read was written by nobody who has this key: build again.
         let Ok(built) = serde_json::from_slice::<Built>(blob.content()) else { return Ok(None) };
         let undamaged = [&built.descriptor].into_iter().chain(&built.zstd).all(|manifest| {
             let whole =
-                |image: oci::Image| image.layers.iter().all(|layer| layout.blob(&layer.descriptor).is_ok());
+                |image: oci::Image| image.layers.iter().all(|layer| placed.has(layout, &layer.descriptor));
             layout.image(manifest.clone()).is_ok_and(whole)
         });
         Ok(undamaged.then_some(built))
@@ -147,19 +164,21 @@ impl Builder {
 
     /// The digest of everything that decides what a target is built to.
     fn inputs(&self, lock: &Lock, target: &Target) -> Result<Digest, BuildError> {
+        let spec = self.spec();
         let mut hasher = Hasher::new();
-        hasher.field(self.options.tool.as_bytes());
-        hasher.field(self.project.image.digest().as_bytes());
+        for step in self.steps(lock, target)? {
+            hasher.field(step.key.as_bytes());
+        }
         hasher.field(target.name.as_bytes());
-        hasher.field(target.architecture.name().as_bytes());
-        hasher.field(format!("{:?}", self.compressions()).as_bytes());
         hasher.field(&[u8::from(self.options.release)]);
+        // The same program writes the same text of the same value.
+        let variant = target.variant(spec);
+        hasher.field(format!("{:?}", (&spec.about, &spec.config, variant.user, &variant.command)).as_bytes());
+        for (_, addition) in target.additions(spec) {
+            hasher.field(format!("{:?}", addition.environment).as_bytes());
+        }
         for reference in target.references(&self.ruby(lock, target)?) {
             hasher.field(reference.as_bytes());
-        }
-        for (key, package) in packages_of(lock, &target.image_set(self.spec()))? {
-            hasher.field(String::from(key.clone()).as_bytes());
-            hasher.field(package.digest.as_bytes());
         }
         Ok(hasher.finish())
     }
@@ -167,44 +186,25 @@ impl Builder {
     fn build_one(
         &self,
         writer: &Writer<'_>,
+        placed: &Placed,
         lock: &Lock,
         target: &Target,
-        observer: &dyn Observer,
+        contents: &BTreeMap<Digest, Contents>,
     ) -> Result<Built, BuildError> {
-        let name = target.to_string();
-        let stage = |stage| observer.observe(&Event::Stage { image: &name, stage });
-        let spec = self.spec();
-        let ruby = self.ruby(lock, target)?;
-
-        stage(Stage::Stacking);
-        let opened = self.opened(lock, target)?;
-        let stack = Stack::new(&opened, &self.project.image, target.row.ruby.as_str())
-            .map_err(|source| BuildError::Tree { image: target.to_string(), source })?;
-
-        stage(Stage::Analyzing);
-        let selection = layers::select(&stack, spec);
-        let verdict = verify::judge(&selection.closure, &spec.accept, |findings| FindingsError::Packages {
-            image: target.to_string(),
-            findings,
-        })?;
-
-        stage(Stage::Packing);
-        let failed = |source| BuildError::Assemble { image: target.to_string(), source };
-        let packed = assemble::pack(&self.store, &selection.layers, self.compressions()).map_err(failed)?;
-        let Ways { first: descriptor, zstd } =
-            assemble::put(writer, target, spec, &ruby, &packed).map_err(failed)?;
-
-        stage(Stage::Verifying);
+        let steps = self.steps(lock, target)?;
+        let top = steps.last().expect("an image has layers");
+        let assembly = Assembly {
+            target,
+            spec: self.spec(),
+            ruby: &self.ruby(lock, target)?,
+            contents: &contents[&top.key],
+            compressions: self.compressions(),
+        };
+        let Ways { first: descriptor, zstd } = assembly
+            .put(&self.store, writer, placed)
+            .map_err(|source| BuildError::Assemble { image: target.to_string(), source })?;
         let image = writer.layout().image(descriptor.clone())?;
-        let own = analyzer::analyze(&image.tree()?, &selection.request);
-        verify::judge(&own, &spec.accept, |findings| FindingsError::Image {
-            image: target.to_string(),
-            findings,
-        })?;
-
-        let record = assemble::record(target, &ruby, &stack, &selection, &packed, &image);
-        let verify::Verdict { accepted, undecided } = verdict;
-        let record = ImageRecord { accepted, undecided, release: self.options.release, ..record };
+        let record = ImageRecord { release: self.options.release, ..assemble::record(&assembly, &image) };
         let built = Built { record, descriptor, zstd, annotations: image.manifest.annotations };
         let json = serde_json::to_vec(&built).expect("strings and numbers can be written as JSON");
         self.store.derive(RECORD, &self.inputs(lock, target)?, |out| {
@@ -224,18 +224,22 @@ impl Builder {
         observer: &dyn Observer,
     ) -> Result<Explanation, BuildError> {
         let lock = self.locked(std::slice::from_ref(target), observer)?;
-        self.fetch(&lock, &packages_of(&lock, &target.image_set(self.spec()))?, observer)?;
-        let opened = self.opened(&lock, target)?;
-        let stack = Stack::new(&opened, &self.project.image, target.row.ruby.as_str())
-            .map_err(|source| BuildError::Tree { image: target.to_string(), source })?;
-        let selection = layers::select(&stack, self.spec());
-        Ok(Explanation::of(&stack, &selection, path))
-    }
-
-    /// Opens the packages of a target's image.
-    fn opened(&self, lock: &Lock, target: &Target) -> Result<Vec<Package>, BuildError> {
-        let packages = packages_of(lock, &target.image_set(self.spec()))?;
-        Ok(packages::open(&self.store, &self.client, &self.mirrors(lock)?, &packages)?)
+        let mut lower = Tree::new();
+        let mut best: Option<Explanation> = None;
+        for step in self.steps(&lock, target)? {
+            self.fetch(&lock, &packages_of(&lock, &step.set)?, observer)?;
+            let opened = self.opened(&lock, &step)?;
+            let stack = self.stack(target, &step, &opened, lower)?;
+            let policy = Policy { layers: step.layers, drop: &step.drop, shrink: &self.spec().shrink };
+            let selection = layers::select(&stack, policy);
+            let explanation = Explanation::of(&stack, &selection, path);
+            // What an upper layer has covers a lower one; what it does not have may be below.
+            if best.as_ref().is_none_or(|best| explanation.says_more_than(best)) {
+                best = Some(explanation);
+            }
+            lower = selection.image;
+        }
+        Ok(best.expect("an image has layers"))
     }
 }
 

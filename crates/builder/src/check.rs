@@ -38,6 +38,8 @@ pub enum EngineKind {
 struct Subjected<'a> {
     target: &'a Target,
     built: &'a Built,
+    /// The checks that are for it.
+    suite: Suite,
     /// The packages of its gems.
     gems: Locked<'a>,
     /// The digest of everything that decides how its checks end.
@@ -74,7 +76,7 @@ impl Builder {
             .into_par_iter()
             .map(|subject| match subject.known {
                 Some(known) => Ok(known),
-                None => self.try_out(&suite, &lock, &subject, engine, observer),
+                None => self.try_out(&lock, &subject, engine, observer),
             })
             .collect();
         outcomes.into_iter().collect()
@@ -91,13 +93,15 @@ impl Builder {
         let image = packages_of(lock, &target.image_set(self.spec()))?;
         let mut gems = packages_of(lock, &target.gem_set(self.spec()))?;
         gems.retain(|key, _| !image.contains_key(key));
-        let key = self.outcome_key(suite, built, engine, &gems);
+        let names: Vec<&str> = target.additions(self.spec()).into_iter().map(|(name, _)| name).collect();
+        let suite = suite.of(&names);
+        let key = self.outcome_key(&suite, built, engine, &gems);
         let known = match self.store.derived(OUTCOMES, &key)? {
             _ if target.architecture != self.options.host => Some(Vec::new()),
             Some(blob) => serde_json::from_slice(blob.content()).ok(),
             None => None,
         };
-        Ok(Subjected { target, built, gems, key, known })
+        Ok(Subjected { target, built, suite, gems, key, known })
     }
 
     fn outcome_key(&self, suite: &Suite, built: &Built, engine: EngineKind, gems: &Locked<'_>) -> Digest {
@@ -116,13 +120,12 @@ impl Builder {
 
     fn try_out(
         &self,
-        suite: &Suite,
         lock: &Lock,
         subject: &Subjected<'_>,
         engine: EngineKind,
         observer: &dyn Observer,
     ) -> Result<Vec<CheckRecord>, BuildError> {
-        let Subjected { target, built, gems, key, known: _ } = subject;
+        let Subjected { target, built, suite, gems, key, known: _ } = subject;
         let name = &target.to_string();
         observer.observe(&Event::Stage { image: name, stage: Stage::Checking });
         let opened = packages::open(&self.store, &self.client, &self.mirrors(lock)?, gems)?;
@@ -139,7 +142,11 @@ impl Builder {
             });
         };
         let checks = suite
-            .run(&*engine, &Subject { ruby: &built.record.ruby, gems: &gems }, &done)
+            .run(
+                &*engine,
+                &Subject { ruby: &built.record.ruby, uid: target.user(self.spec()).uid, gems: &gems },
+                &done,
+            )
             .map_err(|source| BuildError::Engine { image: name.clone(), source })?;
         observer.observe(&Event::CheckingDone { image: name });
         if checks.iter().all(CheckRecord::passed) {

@@ -100,6 +100,14 @@ pub enum BuildError {
         /// Why.
         source: AssembleError,
     },
+    /// A layer that is packed cannot be read.
+    #[error("cannot read the packed layer `{layer}`")]
+    Packed {
+        /// Its name.
+        layer: String,
+        /// Why.
+        source: AssembleError,
+    },
     /// A record cannot be kept in the cache.
     #[error("cannot keep a record in the cache")]
     Keep(#[source] io::Error),
@@ -171,6 +179,7 @@ impl BuildError {
             | Self::PackageName { .. }
             | Self::Tree { .. }
             | Self::Assemble { .. }
+            | Self::Packed { .. }
             | Self::Keep(_)
             | Self::Replace(_)
             | Self::RecordFile(_)

@@ -75,6 +75,19 @@ impl Verdict {
 }
 
 impl Explanation {
+    /// Whether an upper layer's explanation is the one to give.
+    pub(crate) fn says_more_than(&self, lower: &Self) -> bool {
+        let weight = |verdict: &Verdict| match verdict {
+            Verdict::Kept { .. } => 4,
+            Verdict::Added { .. } => 3,
+            Verdict::Dropped { .. } => 2,
+            Verdict::NotNeeded => 1,
+            Verdict::Unknown => 0,
+        };
+        let is_kept = matches!(self.verdict, Verdict::Kept { .. });
+        is_kept || weight(&self.verdict) > weight(&lower.verdict)
+    }
+
     pub(crate) fn of(stack: &Stack<'_>, selection: &Selection<'_>, asked: &RootPath) -> Self {
         let path = real_path(stack, selection, asked);
         let package = |entry: &Entry| {

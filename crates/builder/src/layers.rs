@@ -1,14 +1,15 @@
 //! From a stack to the layers of an image: what of the tree is kept, why, and in which layer.
 //!
 //! A layer of `image.toml` is the closure of its roots, less what the layers below have. Its roots alone decide what is
-//! in it, so images that have its packages alike have it alike.
+//! in it, so images that have its packages alike have it alike. The layers of options and variants are chosen on what
+//! the image has, which is there already.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock};
 
 use analyzer::{Closure, Reason, Request, Root, ld_cache};
-use rootfs::{Entry, Kind, Metadata, Origin, RootPath, Tree};
-use schema::image::{ImageSpec, LayerSpec};
+use rootfs::{Entry, Kind, Metadata, RootPath, Tree};
+use schema::image::{Drop, LayerSpec, Shrink};
 use schema::lock::PackageKey;
 
 use crate::shrink::Shrinker;
@@ -36,6 +37,8 @@ pub(crate) struct Selection<'a> {
     pub layers: Vec<SelectedLayer<'a>>,
     /// What was made smaller.
     pub shrinker: Shrinker<'a>,
+    /// All files of the image, those that it stands on among them, without the records of packages.
+    pub image: Tree,
 }
 
 /// One layer's files.
@@ -47,28 +50,41 @@ pub(crate) struct SelectedLayer<'a> {
     pub tree: Tree,
 }
 
-/// Chooses what an image keeps.
-pub(crate) fn select<'a>(stack: &Stack<'_>, spec: &'a ImageSpec) -> Selection<'a> {
-    let mut lower = BTreeMap::new();
+/// What layers are chosen by.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Policy<'a> {
+    /// The layers, lowest first.
+    pub layers: &'a [LayerSpec],
+    /// What is left out.
+    pub drop: &'a [&'a Drop],
+    /// What is made smaller.
+    pub shrink: &'a [Shrink],
+}
+
+/// Chooses what an image keeps of a stack, above what that stands on.
+pub(crate) fn select<'a>(stack: &Stack<'_>, policy: Policy<'a>) -> Selection<'a> {
+    let mut records = BTreeMap::new();
+    let mut image = stack.lower.clone();
     let mut closure = Closure::default();
     let mut request = Request::default();
-    let mut layers = Vec::with_capacity(spec.layers.len());
-    let mut shrinker = Shrinker::new(&spec.shrink);
-    for (position, layer) in spec.layers.iter().enumerate() {
-        request = request_for(&stack.tree, spec, &spec.layers[..=position]);
+    let mut layers = Vec::with_capacity(policy.layers.len());
+    let mut shrinker = Shrinker::new(policy.shrink);
+    for (position, layer) in policy.layers.iter().enumerate() {
+        request = request_for(&stack.tree, policy.drop, &policy.layers[..=position]);
         let grown = closure_with_licences(stack, &mut request);
-        let added = grown.entries.keys().filter(|path| !closure.entries.contains_key(*path)).cloned();
-        let mut tree = stack.tree.select(added);
+        let is_new = |path: &&RootPath| !closure.entries.contains_key(*path) && stack.is_new(path);
+        let mut tree = stack.tree.select(grown.entries.keys().filter(is_new).cloned());
         shrinker.apply(&mut tree);
         shrinker.link(&mut tree);
-        let mut whole = stack.tree.select(grown.entries.keys().cloned());
-        shrinker.apply(&mut whole);
-        for (path, record) in status::records(contributors(stack, &grown).into_values(), stack, &whole) {
+        for (path, entry) in tree.iter() {
+            image.insert(path.clone(), entry.clone()).expect("it is as in the stack, where it fits");
+        }
+        for (path, record) in status::records(contributors(stack, &grown).into_values(), stack, &image) {
             // Where an upper layer adds to what a package gave, its record there covers the lower one.
-            if lower.get(&path) != Some(&record) {
-                tree.insert(path.clone(), made(record.clone()))
+            if records.get(&path) != Some(&record) {
+                tree.insert(path.clone(), made(stack, record.clone()))
                     .expect("status.d is a folder that no package has");
-                lower.insert(path, record);
+                records.insert(path, record);
             }
         }
         layers.push(SelectedLayer { spec: layer, tree });
@@ -77,31 +93,32 @@ pub(crate) fn select<'a>(stack: &Stack<'_>, spec: &'a ImageSpec) -> Selection<'a
     if let (Some(cache), Some(top)) = (loader_cache(stack, &closure), layers.last_mut()) {
         top.tree.insert(LOADER_CACHE.clone(), cache).expect("/etc is a folder");
     }
-    Selection { request, closure, layers, shrinker }
+    Selection { request, closure, layers, shrinker, image }
 }
 
 /// The loader's cache, where a library of the image is found by that alone. `ldconfig` would make it on an installation,
 /// from a maintainer script.
 fn loader_cache(stack: &Stack<'_>, closure: &Closure) -> Option<Entry> {
     let mut libraries = ld_cache::libraries(&stack.tree);
-    libraries.retain(|library| closure.entries.contains_key(&library.path));
-    let needed = libraries.iter().any(|library| library.needs_cache);
-    needed.then(|| made(ld_cache::write(&libraries)))
+    let is_new = |path: &RootPath| closure.entries.contains_key(path) && stack.is_new(path);
+    libraries.retain(|library| is_new(&library.path) || stack.lower.get(&library.path).is_some());
+    let needed = libraries.iter().any(|library| library.needs_cache && is_new(&library.path));
+    needed.then(|| made(stack, ld_cache::write(&libraries)))
 }
 
-fn made(bytes: Vec<u8>) -> Entry {
-    Entry::file(Metadata::root(0o644), bytes, Origin::default())
+fn made(stack: &Stack<'_>, bytes: Vec<u8>) -> Entry {
+    Entry::file(Metadata::root(0o644), bytes, stack.made_origin())
 }
 
 /// What the analyzer is asked for some of an image's layers on a tree.
-fn request_for(tree: &Tree, spec: &ImageSpec, layers: &[LayerSpec]) -> Request {
+fn request_for(tree: &Tree, drop: &[&Drop], layers: &[LayerSpec]) -> Request {
     let roots = layers.iter().flat_map(|layer| {
         let roots =
             layer.roots.iter().filter(|root| !root.optional || analyzer::matches(tree, root.path.as_str()));
         let roots = roots.map(|root| (root.path.as_str(), &root.why));
         roots.chain(layer.files.iter().map(|file| (file.path.as_str(), &file.why)))
     });
-    let drop = spec.drop.iter().filter(|drop| {
+    let drop = drop.iter().filter(|drop| {
         drop.shadowed_by.as_ref().is_none_or(|pattern| analyzer::matches(tree, pattern.as_str()))
     });
     Request {
@@ -277,8 +294,10 @@ why = "there is a newer one"
     /// The files and links of each layer, with what they hold where that is text.
     fn layers(packages: &[Package]) -> BTreeMap<String, Vec<String>> {
         let image = image();
-        let stack = Stack::new(packages, &image, "9.9").unwrap();
-        let selection = select(&stack, &image.spec);
+        let spec = &image.spec;
+        let stack = Stack::new(packages, Tree::new(), &image, &spec.layers, "9.9").unwrap();
+        let drop: Vec<&Drop> = spec.drop.iter().collect();
+        let selection = select(&stack, Policy { layers: &spec.layers, drop: &drop, shrink: &spec.shrink });
         let listed = |(path, entry): (&RootPath, &Entry)| match &entry.kind {
             Kind::Directory => None,
             Kind::Symlink(target) => Some(format!("{path} -> {}", String::from_utf8_lossy(target))),

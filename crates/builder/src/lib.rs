@@ -1,8 +1,8 @@
 //! From a matrix to checked images: the order of stages, and what of them is cached.
 //!
 //! A [`project::Project`] is read as a whole, [`plan`] names its targets, [`locking`] answers what they ask for,
-//! `packages` brings it, `stack` makes one tree of it, `layers` chooses what an image keeps, `assemble` writes it,
-//! and `verify` says whether it may leave. A [`Builder`] does these in order.
+//! `packages` brings it, `stack` makes one tree of it, `layers` chooses what an image keeps, `verify` says whether it may
+//! leave, `contents` keeps what came of it, and `assemble` writes images of that. A [`Builder`] does these in order.
 
 pub mod build;
 pub mod check;
@@ -13,6 +13,7 @@ pub mod plan;
 pub mod project;
 
 mod assemble;
+mod contents;
 mod error;
 mod layers;
 mod made;
@@ -54,6 +55,8 @@ pub struct Options {
     pub lock: LockUse,
     /// Whether to compress as hard as can be.
     pub release: bool,
+    /// The rules of the image's description, for leaving out and making smaller, that do not apply.
+    pub keep: Vec<String>,
     /// The mirror to use instead of the matrix's or the machine's.
     pub mirror: Option<Mirror>,
     /// The names and texts of the machine's apt sources.
@@ -94,8 +97,10 @@ impl Builder {
     /// # Errors
     /// When the project is wrong, or the cache cannot be used.
     pub fn open(root: &Path, options: Options) -> Result<Self, BuildError> {
+        let mut project = Project::open(root, options.lock == LockUse::Replace)?;
+        project.image.switch_off(&options.keep)?;
         Ok(Self {
-            project: Project::open(root, options.lock == LockUse::Replace)?,
+            project,
             store: Store::open(&options.cache)?,
             client: Client::new(options.client.clone())?,
             options,
@@ -120,6 +125,11 @@ impl Builder {
     /// The full version of a target's Ruby, where the lock says it.
     pub fn locked_version(&self, target: &Target) -> Option<String> {
         target.locked_version(self.spec(), self.project.lock.as_ref()?)
+    }
+
+    /// The name of a target's variant; empty where its image has none.
+    pub fn variant(&self, target: &Target) -> &str {
+        &target.variant(self.spec()).name
     }
 
     fn spec(&self) -> &ImageSpec {

@@ -18,6 +18,24 @@ pub struct Wish {
     pub image: SetKey,
     /// For the image and the gems of its checks.
     pub gems: SetKey,
+    /// For what options and variants put on the image.
+    pub additions: BTreeSet<SetKey>,
+}
+
+impl Wish {
+    fn of(target: &Target, spec: &ImageSpec) -> Self {
+        let additions = target.additions(spec).into_iter().map(|(_, addition)| addition);
+        let additions = additions.filter(|addition| !addition.layers.is_empty());
+        Self {
+            image: target.image_set(spec),
+            gems: target.gem_set(spec),
+            additions: additions.map(|addition| target.addition_set(addition)).collect(),
+        }
+    }
+
+    fn sets(&self) -> impl Iterator<Item = &SetKey> {
+        [&self.image, &self.gems].into_iter().chain(&self.additions)
+    }
 }
 
 /// A distro on one architecture: what is resolved as a whole.
@@ -36,15 +54,15 @@ pub struct Resolution {
 pub fn wishes(targets: &[Target], spec: &ImageSpec) -> BTreeMap<Base, BTreeSet<Wish>> {
     let mut wishes: BTreeMap<Base, BTreeSet<Wish>> = BTreeMap::new();
     for target in targets {
-        let wish = Wish { image: target.image_set(spec), gems: target.gem_set(spec) };
-        wishes.entry((target.row.distro.clone(), target.architecture)).or_default().insert(wish);
+        let base = (target.row.distro.clone(), target.architecture);
+        wishes.entry(base).or_default().insert(Wish::of(target, spec));
     }
     wishes
 }
 
 /// The bases with a wish that a lock does not answer.
 pub fn unanswered(lock: &Lock, wishes: &BTreeMap<Base, BTreeSet<Wish>>) -> Vec<Base> {
-    let answers = |wish: &Wish| lock.sets.contains_key(&wish.image) && lock.sets.contains_key(&wish.gems);
+    let answers = |wish: &Wish| wish.sets().all(|set| lock.sets.contains_key(set));
     wishes.iter().filter(|(_, wishes)| !wishes.iter().all(answers)).map(|(base, _)| base.clone()).collect()
 }
 
@@ -65,7 +83,7 @@ pub fn tidy(lock: &mut Lock, matrix: &Matrix, spec: &ImageSpec) {
     let mut wanted = BTreeSet::new();
     for architecture in Architecture::ALL {
         for target in plan::targets(matrix, spec, architecture, Architectures::Only(architecture)) {
-            wanted.extend([target.image_set(spec), target.gem_set(spec)]);
+            wanted.extend(Wish::of(&target, spec).sets().cloned());
         }
     }
     lock.retain(&wanted);
@@ -239,7 +257,11 @@ mod tests {
             &base("trixie"),
             resolution(&[(key("trixie", "ruby"), &[]), (key("trixie", "gems"), &[])]),
         );
-        let wish = |image: &str| Wish { image: key("trixie", image), gems: key("trixie", "gems") };
+        let wish = |image: &str| Wish {
+            image: key("trixie", image),
+            gems: key("trixie", "gems"),
+            additions: BTreeSet::new(),
+        };
         let wishes = |images: &[&str]| {
             BTreeMap::from([(
                 base("trixie"),

@@ -1,16 +1,19 @@
 //! From a matrix to targets: which images there are, what they are called, and which packages each asks for. A plan
 //! needs neither a network nor a cache.
+//!
+//! A row has a target for each architecture and variant. The tag of a row with options has their names, and that of a
+//! variant ends with its name; the first variant has the tags without it too.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use globset::GlobBuilder;
 use schema::Architecture;
-use schema::image::ImageSpec;
+use schema::image::{Addition, ImageSpec, User, Variant};
 use schema::lock::{Lock, SetKey};
 use schema::matrix::{Matrix, Row, Source};
 
-/// One image to build: a row of the matrix for one architecture.
+/// One image to build: a variant of a row of the matrix for one architecture.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
     /// The row.
@@ -19,9 +22,14 @@ pub struct Target {
     pub architecture: Architecture,
     /// Its name with its main tag: `ruby:3.3-trixie`. The same row for another architecture has the same name.
     pub name: String,
+    /// The place of its variant in the image's description.
+    variant: usize,
+    /// What its tags may end with.
+    endings: Vec<String>,
     image: String,
     is_for_host: bool,
     first_of_its_ruby: bool,
+    on_demand: bool,
 }
 
 /// Which of the targets are meant.
@@ -31,6 +39,50 @@ pub struct Selection {
     pub patterns: Vec<String>,
     /// For which machines.
     pub architectures: Architectures,
+    /// Which variants.
+    pub variants: Variants,
+}
+
+/// The variants that are meant.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Variants {
+    /// Those that are always built, and any whose very name is asked for.
+    #[default]
+    Usual,
+    /// Those on demand too.
+    All,
+    /// Those of these names.
+    Only(Vec<String>),
+}
+
+impl Variants {
+    /// Those of these names, where `all` stands for all; the usual ones where there is no name.
+    pub fn named(names: &[String]) -> Self {
+        match names {
+            [] => Self::Usual,
+            names if names.iter().any(|name| name == "all") => Self::All,
+            names => Self::Only(names.to_vec()),
+        }
+    }
+
+    fn verify(&self, spec: &ImageSpec) -> Result<(), PlanError> {
+        let Self::Only(names) = self else { return Ok(()) };
+        let known = || spec.variants.iter().map(|variant| &variant.name);
+        match names.iter().find(|name| !known().any(|known| known == *name)) {
+            Some(unknown) => {
+                Err(PlanError::NoVariant { variant: unknown.clone(), variants: known().cloned().collect() })
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn have(&self, variant: &Variant) -> bool {
+        match self {
+            Self::Usual => !variant.on_demand,
+            Self::All => true,
+            Self::Only(names) => names.contains(&variant.name),
+        }
+    }
 }
 
 /// The architectures that are meant.
@@ -87,6 +139,14 @@ pub enum PlanError {
         /// The names that there are.
         names: Vec<String>,
     },
+    /// A variant that no image has.
+    #[error("no variant is called `{variant}`")]
+    NoVariant {
+        /// As it was given.
+        variant: String,
+        /// The names that there are.
+        variants: Vec<String>,
+    },
 }
 
 impl PlanError {
@@ -95,6 +155,7 @@ impl PlanError {
         match self {
             Self::Pattern { .. } => None,
             Self::NoMatch { names, .. } => Some(format!("the images are {}", names.join(", "))),
+            Self::NoVariant { variants, .. } => Some(format!("the variants are {}", variants.join(", "))),
         }
     }
 }
@@ -111,9 +172,11 @@ pub fn plan(
     host: Architecture,
     selection: &Selection,
 ) -> Result<Vec<Target>, PlanError> {
+    selection.variants.verify(spec)?;
+    let meant = |target: &Target| selection.variants.have(target.variant(spec));
     let all = targets(matrix, spec, host, selection.architectures);
     if selection.patterns.is_empty() {
-        return Ok(all);
+        return Ok(all.into_iter().filter(meant).collect());
     }
     let mut selected: BTreeSet<usize> = BTreeSet::new();
     for pattern in &selection.patterns {
@@ -122,10 +185,18 @@ pub fn plan(
             .map_err(|source| PlanError::Pattern { pattern: pattern.clone(), source })?
             .compile_matcher();
         let matching = all.iter().enumerate().filter(|(_, target)| {
-            target.known_by(spec, lock).iter().any(|reference| {
-                let tag = reference.split_once(':').map_or(reference.as_str(), |(_, tag)| tag);
-                glob.is_match(reference) || glob.is_match(tag)
-            })
+            let usual = meant(target);
+            // What is built on demand is asked for by its very name, and not by a pattern that many match.
+            let by_name = !usual && selection.variants == Variants::Usual;
+            (usual || by_name)
+                && target.known_by(spec, lock).iter().any(|reference| {
+                    let tag = reference.split_once(':').map_or(reference.as_str(), |(_, tag)| tag);
+                    let matches = |name: &str| match by_name {
+                        true => name == pattern,
+                        false => glob.is_match(name),
+                    };
+                    matches(reference) || matches(tag)
+                })
         });
         let matching: Vec<usize> = matching.map(|(position, _)| position).collect();
         if matching.is_empty() {
@@ -149,19 +220,42 @@ pub(crate) fn targets(
     let mut rubies = BTreeSet::new();
     let mut targets = Vec::new();
     for row in &matrix.rows {
-        let first_of_its_ruby = rubies.insert(&row.ruby);
+        let first_of_its_ruby = rubies.insert((&row.ruby, &row.options));
         for &architecture in &architectures {
-            targets.push(Target {
-                name: format!("{}:{}-{}", spec.name, row.ruby, row.distro),
-                row: row.clone(),
-                architecture,
-                image: spec.name.clone(),
-                is_for_host: architecture == host,
-                first_of_its_ruby,
-            });
+            for (position, variant) in spec.variants.iter().enumerate() {
+                let endings = endings(row, variant, position == 0);
+                targets.push(Target {
+                    name: format!("{}:{}-{}{}", spec.name, row.ruby, row.distro, endings[0]),
+                    row: row.clone(),
+                    architecture,
+                    variant: position,
+                    endings,
+                    image: spec.name.clone(),
+                    is_for_host: architecture == host,
+                    first_of_its_ruby,
+                    on_demand: variant.on_demand,
+                });
+            }
         }
     }
     targets
+}
+
+/// The places of all images of a matrix in its order, by their names.
+pub(crate) fn names(matrix: &Matrix, spec: &ImageSpec) -> BTreeMap<String, usize> {
+    let all = targets(matrix, spec, Architecture::Amd64, Architectures::Only(Architecture::Amd64));
+    all.into_iter().enumerate().map(|(place, target)| (target.name, place)).collect()
+}
+
+/// What the tags of a variant of a row end with, the main one first.
+fn endings(row: &Row, variant: &Variant, is_plain: bool) -> Vec<String> {
+    let options = row.options.iter().flat_map(|option| ["-", option]).collect::<String>();
+    let named = format!("{options}-{}", variant.name);
+    match (is_plain, variant.name.is_empty()) {
+        (_, true) => vec![options],
+        (true, false) => vec![options, named],
+        (false, false) => vec![named],
+    }
 }
 
 impl Target {
@@ -169,6 +263,38 @@ impl Target {
     pub fn ruby_package(&self) -> &str {
         let Source::Package(package) = &self.row.source;
         package
+    }
+
+    /// Its variant.
+    pub fn variant<'s>(&self, spec: &'s ImageSpec) -> &'s Variant {
+        &spec.variants[self.variant]
+    }
+
+    /// Whose rights a container of it has.
+    pub fn user(&self, spec: &ImageSpec) -> User {
+        self.variant(spec).user.unwrap_or(spec.config.user)
+    }
+
+    /// Whether it is built only where it is asked for.
+    pub const fn is_on_demand(&self) -> bool {
+        self.on_demand
+    }
+
+    /// What its row's options and its variant put on the image, lowest first, with the name of each.
+    pub fn additions<'s>(&self, spec: &'s ImageSpec) -> Vec<(&'s str, &'s Addition)> {
+        let options = self.row.options.iter().filter_map(|name| {
+            spec.options
+                .iter()
+                .find(|option| option.name == *name)
+                .map(|option| (&*option.name, &option.addition))
+        });
+        let variant = self.variant(spec);
+        options.chain([(&*variant.name, &variant.addition)]).collect()
+    }
+
+    /// What an addition's layers ask of its distro.
+    pub fn addition_set(&self, addition: &Addition) -> SetKey {
+        self.set(addition.packages.iter().cloned().collect())
     }
 
     /// What this target asks of its distro for the image itself.
@@ -198,25 +324,22 @@ impl Target {
 
     /// Every reference that names the image, the main one first, when its Ruby is of version `ruby`.
     pub fn references(&self, ruby: &str) -> Vec<String> {
-        let Self { row, image, .. } = self;
-        let mut references = vec![self.name.clone(), format!("{image}:{ruby}-{}", row.distro)];
+        let Self { row: Row { ruby: series, distro, .. }, image, .. } = self;
+        let mut bases = vec![format!("{image}:{series}-{distro}"), format!("{image}:{ruby}-{distro}")];
         // A version that says no more than its series makes no further name.
-        references.dedup();
-        references.extend(self.plain_tag());
-        references
+        bases.dedup();
+        if self.first_of_its_ruby {
+            bases.push(format!("{image}:{series}"));
+        }
+        let with = |ending: &String| bases.iter().map(|base| format!("{base}{ending}")).collect::<Vec<_>>();
+        self.endings.iter().flat_map(with).collect()
     }
 
     /// Every reference that it may be asked for by.
     fn known_by(&self, spec: &ImageSpec, lock: Option<&Lock>) -> Vec<String> {
-        match lock.and_then(|lock| self.locked_version(spec, lock)) {
-            Some(ruby) => self.references(&ruby),
-            None => std::iter::once(self.name.clone()).chain(self.plain_tag()).collect(),
-        }
-    }
-
-    fn plain_tag(&self) -> Option<String> {
-        let Self { row, image, .. } = self;
-        self.first_of_its_ruby.then(|| format!("{image}:{}", row.ruby))
+        // Until the lock says which, it is the series.
+        let locked = lock.and_then(|lock| self.locked_version(spec, lock));
+        self.references(locked.as_deref().unwrap_or(self.row.ruby.as_str()))
     }
 }
 

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
-use schema::image::{FileContent, ImageSpec};
+use schema::ParseError;
+use schema::image::{Drop, FileContent, ImageSpec};
 use schema::lock::Lock;
 use schema::matrix::Matrix;
-use schema::{Digest, Hasher, ParseError};
 
 /// The matrix, as it is called in the project's folder.
 pub const MATRIX: &str = "matrix.toml";
@@ -37,8 +37,9 @@ pub struct Project {
 pub struct ImageFolder {
     /// The description.
     pub spec: ImageSpec,
+    /// The name of the folder.
+    name: String,
     files: BTreeMap<String, Vec<u8>>,
-    digest: Digest,
 }
 
 /// A project that cannot be read.
@@ -50,6 +51,32 @@ pub enum ProjectError {
     /// A file with a mistake in it.
     #[error(transparent)]
     Parse(#[from] ParseError),
+    /// A rule is to be switched off that is not there.
+    #[error("images/{image}/{IMAGE} has no rule `{rule}`")]
+    NoRule {
+        /// The image.
+        image: String,
+        /// The rule, as it was given.
+        rule: String,
+        /// The names of those that there are.
+        rules: Vec<String>,
+    },
+    /// A row has an option that the image does not know.
+    #[error(
+        "{MATRIX}: Ruby {ruby} on {distro} has the option `{option}`, which images/{image}/{IMAGE} does not have"
+    )]
+    Option {
+        /// The row's Ruby.
+        ruby: String,
+        /// Its distro.
+        distro: String,
+        /// The option.
+        option: String,
+        /// The image.
+        image: String,
+        /// Those that it has.
+        options: Vec<String>,
+    },
     /// A file that is named somewhere else than in the folder of what names it.
     #[error("{by} names the file `{file}`, which is not a path inside its folder")]
     Outside {
@@ -65,6 +92,13 @@ impl ProjectError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Parse(error) => error.hint(),
+            Self::NoRule { rule, rules, .. } => match schema::nearest(rule, rules.iter().map(String::as_str))
+            {
+                Some(near) => Some(format!("did you mean `{near}`?")),
+                None => Some(format!("the rules are {}", rules.join(", "))),
+            },
+            Self::Option { options, .. } if options.is_empty() => Some("it has no options".to_owned()),
+            Self::Option { options, .. } => Some(format!("the options are {}", options.join(", "))),
             Self::Read(_) | Self::Outside { .. } => None,
         }
     }
@@ -78,6 +112,7 @@ impl Project {
     pub fn open(root: &Path, replaces_lock: bool) -> Result<Self, ProjectError> {
         let matrix = Matrix::parse(MATRIX, &fs::read_to_string(root.join(MATRIX))?)?;
         let image = ImageFolder::open(root, &matrix.image)?;
+        verify_options(&matrix, &image.spec)?;
         let lock = match fs::read_to_string(root.join(LOCK)) {
             Ok(text) => match Lock::parse(LOCK, &text) {
                 Err(_) if replaces_lock => None,
@@ -98,6 +133,23 @@ impl Project {
     }
 }
 
+/// Whether every option of a row is one of the image.
+fn verify_options(matrix: &Matrix, spec: &ImageSpec) -> Result<(), ProjectError> {
+    let options: Vec<String> = spec.options.iter().map(|option| option.name.clone()).collect();
+    for row in &matrix.rows {
+        if let Some(unknown) = row.options.iter().find(|option| !options.contains(option)) {
+            return Err(ProjectError::Option {
+                ruby: row.ruby.to_string(),
+                distro: row.distro.clone(),
+                option: unknown.clone(),
+                image: matrix.image.clone(),
+                options,
+            });
+        }
+    }
+    Ok(())
+}
+
 impl ImageFolder {
     pub(crate) fn open(root: &Path, name: &str) -> Result<Self, ProjectError> {
         let folder = root.join("images").join(name);
@@ -105,19 +157,41 @@ impl ImageFolder {
         let text = fs::read_to_string(folder.join(IMAGE))?;
         let spec = ImageSpec::parse(&label, &text)?;
 
-        let mut hasher = Hasher::new();
-        hasher.field(text.as_bytes());
         let mut files = BTreeMap::new();
         for file in named_files(&spec) {
             if !is_inside(file) {
                 return Err(ProjectError::Outside { by: label, file: file.to_owned() });
             }
             let bytes = fs::read(folder.join(file))?;
-            hasher.field(file.as_bytes());
-            hasher.field(&bytes);
             files.insert(file.to_owned(), bytes);
         }
-        Ok(Self { spec, files, digest: hasher.finish() })
+        Ok(Self { spec, name: name.to_owned(), files })
+    }
+
+    /// Takes out the rules of these names, for leaving out and for making smaller.
+    ///
+    /// # Errors
+    /// A rule that the description does not have.
+    pub(crate) fn switch_off(&mut self, rules: &[String]) -> Result<(), ProjectError> {
+        let spec = &mut self.spec;
+        let additions = spec.variants.iter_mut().map(|variant| &mut variant.addition);
+        let additions = additions.chain(spec.options.iter_mut().map(|option| &mut option.addition));
+        let mut drops: Vec<&mut Vec<Drop>> = additions.map(|addition| &mut addition.drop).collect();
+        drops.push(&mut spec.drop);
+        let names = drops.iter().flat_map(|drops| drops.iter()).map(|drop| &drop.name);
+        let names: Vec<&String> = names.chain(spec.shrink.iter().map(|rule| &rule.name)).collect();
+        if let Some(unknown) = rules.iter().find(|rule| !names.contains(rule)) {
+            return Err(ProjectError::NoRule {
+                image: self.name.clone(),
+                rule: unknown.clone(),
+                rules: names.into_iter().cloned().collect(),
+            });
+        }
+        for drops in drops {
+            drops.retain(|drop| !rules.contains(&drop.name));
+        }
+        spec.shrink.retain(|rule| !rules.contains(&rule.name));
+        Ok(())
     }
 
     /// The bytes of a file that the description names.
@@ -127,15 +201,13 @@ impl ImageFolder {
     pub fn file(&self, name: &str) -> &[u8] {
         self.files.get(name).expect("every file that the description names was read with it")
     }
-
-    /// The digest of the description and its files: with the same digest, the same image is meant.
-    pub const fn digest(&self) -> Digest {
-        self.digest
-    }
 }
 
 fn named_files(spec: &ImageSpec) -> impl Iterator<Item = &str> {
-    let copies = spec.layers.iter().flat_map(|layer| &layer.files).filter_map(|file| match &file.content {
+    let additions = spec.variants.iter().map(|variant| &variant.addition);
+    let additions = additions.chain(spec.options.iter().map(|option| &option.addition));
+    let layers = spec.layers.iter().chain(additions.flat_map(|addition| &addition.layers));
+    let copies = layers.flat_map(|layer| &layer.files).filter_map(|file| match &file.content {
         FileContent::Copy(source) => Some(source.as_str()),
         FileContent::Folder(_) | FileContent::Link(_) | FileContent::Generate(_) => None,
     });

@@ -7,7 +7,7 @@ use schema::Architecture;
 use schema::run::{CheckRecord, ImageRecord, RunRecord, VERSION};
 
 use crate::build::Built;
-use crate::plan::Target;
+use crate::plan::{self, Target};
 use crate::replace::replace;
 use crate::{BuildError, Builder};
 
@@ -70,13 +70,10 @@ impl Builder {
 
     /// In the order of the matrix, and without what is not of it any more.
     fn in_order(&self, images: BTreeMap<Key, ImageRecord>) -> Vec<ImageRecord> {
-        let rows = &self.project.matrix.rows;
-        let row = |image: &ImageRecord| {
-            rows.iter().position(|row| row.distro == image.distro && row.ruby.has(&image.ruby))
-        };
+        let names = plan::names(&self.project.matrix, self.spec());
         let mut images: Vec<(usize, ImageRecord)> =
-            images.into_values().filter_map(|image| Some((row(&image)?, image))).collect();
-        images.sort_by_key(|(row, image)| (*row, image.architecture));
+            images.into_values().filter_map(|image| Some((*names.get(&image.name)?, image))).collect();
+        images.sort_by_key(|(place, image)| (*place, image.architecture));
         images.into_iter().map(|(_, image)| image).collect()
     }
 }

@@ -11,7 +11,7 @@ use schema::lock::{Lock, LockedPackage, LockedSuite, PackageKey, SetKey};
 
 use crate::locking::{self, Base, LockChange, Resolution, Wish};
 use crate::observer::{Event, Observer};
-use crate::plan::{self, Architectures, Selection, Target};
+use crate::plan::{self, Architectures, Selection, Target, Variants};
 use crate::project::LOCK;
 use crate::replace::replace;
 use crate::{BuildError, Builder, LockUse};
@@ -24,7 +24,9 @@ impl Builder {
     /// and written where the one that is there does not.
     pub(crate) fn locked(&mut self, targets: &[Target], observer: &dyn Observer) -> Result<Lock, BuildError> {
         let lock = self.project.lock.clone().unwrap_or_default();
-        let mut all = self.plan(&Selection::default()).expect("no pattern, so none that matches nothing");
+        // Those on demand too: who asks for one finds it locked.
+        let every = Selection { variants: Variants::All, ..Selection::default() };
+        let mut all = self.plan(&every).expect("no pattern, so none that matches nothing");
         all.extend_from_slice(targets);
         let wishes = locking::wishes(&all, self.spec());
         let missing = locking::unanswered(&lock, &wishes);
@@ -139,6 +141,9 @@ impl Builder {
             let mut gems = choose(&released, distro, &wish.gems)?;
             gems.retain(|key, _| !image.keys().any(|chosen| chosen.name == key.name));
             gems.extend(image.clone());
+            for set in &wish.additions {
+                resolution.sets.insert(set.clone(), choose(&everything, distro, set)?);
+            }
             resolution.sets.insert(wish.image.clone(), image);
             resolution.sets.insert(wish.gems.clone(), gems);
         }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use rootfs::{Content, Entry, InsertError, Origin, RootPath, StackError, TarError, Tree};
 use rootfs::{Dialect, Layer, Limits};
+use schema::image::LayerSpec;
 use schema::lock::PackageKey;
 
 use crate::made::{self, MadeError};
@@ -33,6 +34,8 @@ pub(crate) struct Stack<'a> {
     pub tree: Tree,
     /// The paths that were made for the image: what stands there is not what a package brought.
     pub made: BTreeSet<RootPath>,
+    /// What it stands on: the layers of an image that is there already.
+    pub lower: Tree,
     packages: &'a [Package],
 }
 
@@ -58,35 +61,61 @@ pub enum TreeError {
     /// The links of merged /usr do not fit.
     #[error("cannot merge /usr")]
     MergedUsr(#[source] InsertError),
+    /// The lower layers of an image do not fit on the packages of an upper one.
+    #[error("cannot put packages on the lower layers")]
+    Lower(#[source] InsertError),
     /// A file of the image cannot be made.
     #[error(transparent)]
     Made(#[from] MadeError),
 }
 
 impl<'a> Stack<'a> {
-    /// Stacks `packages`, in their order, and the made files of `image` on them; `series` is the Ruby's.
+    /// Stacks `packages`, in their order, what an image has of `lower` on them, and the made files of `layers` on that;
+    /// `series` is the Ruby's. What `lower` has stays as it is there: a package gives what is missing in it.
     ///
     /// # Errors
     /// When a package is no acceptable one, or a file cannot be made.
-    pub(crate) fn new(packages: &'a [Package], image: &ImageFolder, series: &str) -> Result<Self, TreeError> {
-        let made = Origin(u32::try_from(packages.len()).expect("a distro has fewer packages"));
+    pub(crate) fn new(
+        packages: &'a [Package],
+        lower: Tree,
+        image: &ImageFolder,
+        layers: &[LayerSpec],
+        series: &str,
+    ) -> Result<Self, TreeError> {
+        let made = made_origin(packages);
         let mut tree = merged_usr(made).map_err(TreeError::MergedUsr)?;
         for (origin, package) in (0..).map(Origin).zip(packages) {
             stack_package(&mut tree, package, origin)?;
         }
-        let mut paths = BTreeSet::new();
-        for layer in &image.spec.layers {
-            for file in &layer.files {
-                paths.insert(made::make(&mut tree, file, image, series, made)?);
-            }
+        for (path, entry) in lower.iter() {
+            tree.insert(path.clone(), Entry { origin: made, ..entry.clone() }).map_err(TreeError::Lower)?;
         }
-        Ok(Self { tree, made: paths, packages })
+        let mut paths = BTreeSet::new();
+        for file in layers.iter().flat_map(|layer| &layer.files) {
+            paths.insert(made::make(&mut tree, file, image, series, made)?);
+        }
+        Ok(Self { tree, made: paths, lower, packages })
+    }
+
+    /// Whether a path is not as the lower layers have it.
+    pub(crate) fn is_new(&self, path: &RootPath) -> bool {
+        self.lower.get(path).is_none() || self.made.contains(path)
+    }
+
+    /// The origin of what no package brought.
+    pub(crate) fn made_origin(&self) -> Origin {
+        made_origin(self.packages)
     }
 
     /// The package that an entry came from or was made from, if any.
     pub(crate) fn package(&self, entry: &Entry) -> Option<&'a Package> {
         self.packages.get(entry.origin.0 as usize)
     }
+}
+
+/// Packages have the numbers below.
+fn made_origin(packages: &[Package]) -> Origin {
+    Origin(u32::try_from(packages.len()).expect("a distro has fewer packages"))
 }
 
 fn stack_package(tree: &mut Tree, package: &Package, origin: Origin) -> Result<(), TreeError> {

@@ -47,9 +47,10 @@ fn sums_of(md5sums: &[u8], stack: &Stack<'_>, image: &Tree) -> Vec<u8> {
         if stack.made.contains(&resolved.path) {
             continue;
         }
-        match stack.tree.get(&resolved.path).map(|entry| &entry.kind) {
+        let brought = stack.tree.get(&resolved.path).filter(|entry| stack.package(entry).is_some());
+        match brought.map(|entry| &entry.kind) {
             Some(Kind::File(brought)) if brought.inode == file.inode => kept.extend_from_slice(line),
-            // A rule made it smaller.
+            // A rule made it smaller, in this layer or in a lower one.
             _ => {
                 kept.extend_from_slice(hex::encode(Md5::digest(&file.content)).as_bytes());
                 kept.extend_from_slice(&line[32..]);

@@ -36,6 +36,8 @@ struct Prepared {
 pub struct Subject<'a> {
     /// The full version of the Ruby that the image should have.
     pub ruby: &'a str,
+    /// The number of the image's user.
+    pub uid: u32,
     /// What the gems are made of that checks install.
     pub gems: &'a GemPackages,
 }
@@ -63,6 +65,13 @@ impl Suite {
         Ok(Self { checks, gem_source })
     }
 
+    /// The checks that are for an image of these variants and options.
+    #[must_use]
+    pub fn of(&self, names: &[&str]) -> Self {
+        let checks = self.checks.iter().filter(|prepared| prepared.check.is_for(names));
+        Self { checks: checks.cloned().collect(), gem_source: self.gem_source.clone() }
+    }
+
     /// Changes with everything that decides how these checks run and what they expect.
     pub fn digest(&self) -> Digest {
         let text = serde_json::to_vec(&(self, SERVE)).expect("checks are strings and numbers");
@@ -84,7 +93,7 @@ impl Suite {
             self.checks.iter().enumerate().partition(|(_, prepared)| prepared.check.gems);
         let run_all = |checks: &[(usize, &Prepared)], source: Option<&GemSource>| {
             let run = |&(index, prepared): &(usize, &Prepared)| {
-                let record = prepared.record(engine, subject.ruby, source)?;
+                let record = prepared.record(engine, subject, source)?;
                 done(&record);
                 Ok((index, record))
             };
@@ -139,7 +148,7 @@ impl Prepared {
     fn record(
         &self,
         engine: &dyn Engine,
-        ruby: &str,
+        subject: &Subject<'_>,
         source: Option<&GemSource>,
     ) -> Result<CheckRecord, EngineError> {
         let script = self.script.as_deref().unwrap_or_default();
@@ -158,7 +167,7 @@ impl Prepared {
             stdin,
             time_limit: Duration::from_secs(self.check.time_limit.into()),
         })?;
-        Ok(self.ended(verdict(&self.check, ruby, &outcome), outcome.duration))
+        Ok(self.ended(verdict(&self.check, subject.ruby, subject.uid, &outcome), outcome.duration))
     }
 
     fn ended(&self, outcome: CheckOutcome, duration: Duration) -> CheckRecord {
@@ -261,9 +270,10 @@ time-limit = 7
     fn run(engine: &Scripted) -> Result<Vec<CheckRecord>, EngineError> {
         let gems = GemPackages::new([]).unwrap();
         let done = Mutex::new(Vec::new());
-        let records = suite().1.run(engine, &Subject { ruby: "3.3.8", gems: &gems }, &|record| {
-            done.lock().unwrap().push(record.name.clone());
-        })?;
+        let records =
+            suite().1.run(engine, &Subject { ruby: "3.3.8", uid: 65532, gems: &gems }, &|record| {
+                done.lock().unwrap().push(record.name.clone());
+            })?;
         let mut done = done.into_inner().unwrap();
         done.sort();
         assert_eq!(done, ["install", "version", "zone"]);
@@ -328,6 +338,27 @@ time-limit = 7
     fn an_engine_that_cannot_run_is_an_error() {
         let error = run(&Scripted::new(|_| Err(EngineError::User("nobody".to_owned())))).unwrap_err();
         assert_eq!(error.to_string(), "cannot run as user `nobody`: expected two numbers, as `65532:65532`");
+    }
+
+    #[test]
+    fn an_image_has_the_checks_that_are_for_it() {
+        let (folder, _) = suite();
+        let scoped = IMAGE
+            .replace("name = \"install\"", "name = \"install\"\nexcept = [\"debug\"]")
+            .replace("name = \"zone\"", "name = \"zone\"\nonly = [\"debug\", \"fast\"]");
+        let variants = "\n[[variants]]\nname = \"plain\"\nwhy = \"\"\n[[variants]]\nname = \"debug\"\nwhy = \"\"\n\
+                        [[options]]\nname = \"fast\"\nwhy = \"\"\n";
+        let spec = ImageSpec::parse("image.toml", &format!("{scoped}{variants}")).unwrap();
+        let suite = Suite::read(folder.path(), &spec).unwrap();
+        for (names, wanted) in [
+            (&["plain"][..], &["version", "install"][..]),
+            (&["debug"], &["version", "zone"]),
+            (&["fast", "plain"], &["version", "install", "zone"]),
+        ] {
+            let of = suite.of(names);
+            let found: Vec<&str> = of.checks.iter().map(|prepared| prepared.check.name.as_str()).collect();
+            assert_eq!(found, wanted, "{names:?}");
+        }
     }
 
     fn message(record: &CheckRecord) -> Option<&str> {

@@ -8,10 +8,10 @@ use crate::engine::{Ending, Outcome};
 /// How much of each output a failed check shows, from its end, in bytes.
 const SHOWN: usize = 4096;
 
-/// Compares an outcome with what the check expects in an image of this version of Ruby.
-pub(crate) fn verdict(check: &Check, ruby: &str, outcome: &Outcome) -> CheckOutcome {
+/// Compares an outcome with what the check expects in an image of this version of Ruby with this user.
+pub(crate) fn verdict(check: &Check, ruby: &str, uid: u32, outcome: &Outcome) -> CheckOutcome {
     let fault = fault(outcome).map(|fault| format!("it {fault}")).or_else(|| {
-        let wanted = fill_in(check.output.as_deref()?, ruby);
+        let wanted = fill_in(check.output.as_deref()?, ruby, uid);
         let output = String::from_utf8_lossy(&outcome.stdout);
         (!has(&output, &wanted)).then(|| format!("standard output has no `{wanted}`"))
     });
@@ -38,9 +38,10 @@ pub(crate) fn fault(outcome: &Outcome) -> Option<String> {
     }
 }
 
-fn fill_in(output: &str, ruby: &str) -> String {
+fn fill_in(output: &str, ruby: &str, uid: u32) -> String {
     let series: Vec<&str> = ruby.splitn(3, '.').take(2).collect();
-    output.replace("{ruby}", ruby).replace("{series}", &series.join("."))
+    let output = output.replace("{ruby}", ruby).replace("{series}", &series.join("."));
+    output.replace("{uid}", &uid.to_string())
 }
 
 /// Whether `output` has `wanted`, numbers being whole: `3.3.1` is not in `3.3.14`.
@@ -76,6 +77,8 @@ mod tests {
             environment: std::collections::BTreeMap::new(),
             output: output.map(str::to_owned),
             gems: false,
+            only: Vec::new(),
+            except: Vec::new(),
             time_limit: 60,
         }
     }
@@ -93,7 +96,7 @@ mod tests {
             (Some("Bundler version "), "Bundler version 2.5.22\n", true),
             (Some("ruby"), "", false),
         ] {
-            let verdict = verdict(&check(wanted), "3.3.1", &outcome(Ending::Exited(0), output));
+            let verdict = verdict(&check(wanted), "3.3.1", 65532, &outcome(Ending::Exited(0), output));
             assert_eq!(verdict == CheckOutcome::Passed, passes, "{wanted:?} in {output:?}: {verdict:?}");
         }
     }
@@ -113,7 +116,7 @@ mod tests {
                 output: "hello".to_owned(),
                 errors: "oh".to_owned(),
             };
-            assert_eq!(verdict(&check(Some("{ruby}")), "3.3.1", &outcome(ending, "hello")), wanted);
+            assert_eq!(verdict(&check(Some("{ruby}")), "3.3.1", 65532, &outcome(ending, "hello")), wanted);
         }
     }
 

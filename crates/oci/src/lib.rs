@@ -42,5 +42,5 @@ pub use new_index::NewIndex;
 pub use pack::{Compression, PackError, Packed, PackedLayer, compress, pack};
 pub use reference::{Reference, ReferenceError};
 pub use sweep::Swept;
-pub use unpack::UnpackError;
+pub use unpack::{UnpackError, decompress};
 pub use writer::{Listing, Writer};

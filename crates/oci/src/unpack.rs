@@ -37,6 +37,19 @@ pub enum UnpackError {
     Output(#[source] io::Error),
 }
 
+/// Writes the tar in a layer of one's own to `out`, and gives its size. What was written counts only if this succeeds.
+///
+/// # Errors
+/// A layer that is damaged, or has another tar than the one of this digest; an error of `out`.
+pub fn decompress(
+    layer: &[u8],
+    media_type: &str,
+    diff_id: Digest,
+    out: &mut dyn Write,
+) -> Result<u64, UnpackError> {
+    unpack(layer, media_type, diff_id, u64::MAX, out)
+}
+
 /// Writes the tar in `layer` to `out`, and gives its size. What was written counts only if this succeeds.
 ///
 /// At most `limit` bytes are written, whatever the layer says of itself.

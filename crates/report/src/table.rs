@@ -3,6 +3,7 @@
 //! Our images come first, in the matrix's order, then those of others in the order of their data file, each with a
 //! number that stands for its source below the table. Columns are padded, so that it reads well as text too.
 
+use std::collections::HashSet;
 use std::fmt::Write;
 
 use schema::run::{ImageRecord, RunRecord};
@@ -72,7 +73,8 @@ pub fn table(run: &RunRecord, published: &[Published]) -> String {
     let sources = sources(published);
     let columns = columns(run.images.iter().any(|image| image.zstd.is_some()));
     let mut rows = vec![columns.iter().map(|column| column.head.to_owned()).collect()];
-    rows.extend(run.images.iter().map(|image| columns.iter().map(|column| (column.ours)(image)).collect()));
+    let shown = distinct(&run.images);
+    rows.extend(shown.iter().map(|image| columns.iter().map(|column| (column.ours)(image)).collect()));
     rows.extend(published.iter().map(|image| their_row(&columns, image, &sources)));
     let mut text = align(&columns, &rows);
     text.push_str(
@@ -81,6 +83,9 @@ pub fn table(run: &RunRecord, published: &[Published]) -> String {
     );
     if !run.images.is_empty() && run.images.iter().all(|image| image.release) {
         text.push_str(" Compressed with `--release`.");
+    }
+    if shown.len() < run.images.len() {
+        text.push_str(" An image with the same files as the one above it has no row of its own.");
     }
     text.push('\n');
     if !sources.is_empty() {
@@ -93,6 +98,14 @@ pub fn table(run: &RunRecord, published: &[Published]) -> String {
         text.push('\n');
     }
     text
+}
+
+/// The images without those that have the very layers of one before them: variants that differ in their configuration.
+fn distinct(images: &[ImageRecord]) -> Vec<&ImageRecord> {
+    let layers = |image: &ImageRecord| image.layers.iter().map(|layer| layer.diff_id).collect::<Vec<_>>();
+    let mut seen = HashSet::new();
+    let new = |image: &&ImageRecord| image.layers.is_empty() || seen.insert(layers(image));
+    images.iter().filter(new).collect()
 }
 
 /// Every source with its date, once, in order.

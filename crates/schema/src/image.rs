@@ -5,6 +5,7 @@
 //! read, with its place: a description that was read has valid names, paths, patterns and placeholders, and no name or
 //! made file twice.
 
+mod addition;
 mod path;
 mod value;
 
@@ -13,11 +14,12 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
+pub use addition::{Addition, Choice, Variant};
 pub use path::{ImagePath, Pattern};
 pub use value::{Always, Mode, User};
 
 use crate::name;
-use crate::text::{Document, ParseError};
+use crate::text::{Document, ParseError, nearest};
 
 /// A whole description of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +34,10 @@ pub struct ImageSpec {
     pub packages: Vec<String>,
     /// What it is made of, lowest first; never empty.
     pub layers: Vec<LayerSpec>,
+    /// Its forms, each under a tag of its own; the first has the plain tags too. Never empty.
+    pub variants: Vec<Variant>,
+    /// What rows may have besides.
+    pub options: Vec<Choice>,
     /// What is left out of it.
     pub drop: Vec<Drop>,
     /// What of it is made smaller.
@@ -216,12 +222,19 @@ pub struct Check {
     /// Environment beside the image's own.
     #[serde(default, deserialize_with = "value::environment::<_, String>")]
     pub environment: BTreeMap<String, String>,
-    /// What standard output must have; `{ruby}` stands for the full version, `{series}` for its first two numbers.
-    #[serde(default, deserialize_with = "value::template")]
+    /// What standard output must have; `{ruby}` stands for the full version, `{series}` for its first two numbers, `{uid}`
+    /// for the number of the image's user.
+    #[serde(default, deserialize_with = "value::expectation")]
     pub output: Option<String>,
     /// The check installs gems: the address of the gem source is in `GEM_SOURCE`.
     #[serde(default)]
     pub gems: bool,
+    /// The variants and options that it is for; every image where none is named.
+    #[serde(default)]
+    pub only: Vec<String>,
+    /// The variants and options that contradict it by intent.
+    #[serde(default)]
+    pub except: Vec<String>,
     /// Seconds after which it has failed.
     #[serde(default = "default_time_limit")]
     pub time_limit: u32,
@@ -239,6 +252,10 @@ struct Written {
     config: Config,
     packages: Vec<String>,
     layers: Spanned<Vec<WrittenLayer>>,
+    #[serde(default)]
+    variants: Vec<addition::WrittenVariant>,
+    #[serde(default)]
+    options: Vec<addition::WrittenChoice>,
     #[serde(default)]
     drop: Vec<Spanned<Drop>>,
     #[serde(default)]
@@ -266,6 +283,8 @@ struct WrittenFile {
     copy: Option<String>,
     folder: Option<Always>,
     link: Option<value::LinkTarget>,
+    #[serde(default)]
+    names: Vec<value::FileName>,
     generate: Option<Generator>,
     mode: Option<Mode>,
     #[serde(default)]
@@ -280,13 +299,21 @@ impl WrittenLayer {
             let span = file.span();
             file.into_inner().read().map_err(|message| document.error(Some(span), message, None))
         });
-        Ok(LayerSpec { name: name.into_inner(), roots, files: files.collect::<Result<_, _>>()? })
+        let files = files.collect::<Result<Vec<_>, _>>()?.concat();
+        Ok(LayerSpec { name: name.into_inner(), roots, files })
     }
 }
 
 impl WrittenFile {
-    fn read(self) -> Result<FileSpec, String> {
-        let Self { path, copy, folder, link, generate, mode, owner, why } = self;
+    /// One file, or a link for each of the names in a folder.
+    fn read(self) -> Result<Vec<FileSpec>, String> {
+        let Self { path, copy, folder, link, names, generate, mode, owner, why } = self;
+        if !names.is_empty() && link.is_none() {
+            return Err(format!("file `{path}` has `names`, which only links have"));
+        }
+        if let Some((_, twice)) = names.iter().enumerate().find(|(at, name)| names[..*at].contains(name)) {
+            return Err(format!("`{twice}` stands twice among the names in `{path}`"));
+        }
         let contents = [
             copy.map(FileContent::Copy),
             folder.map(FileContent::Folder),
@@ -295,7 +322,12 @@ impl WrittenFile {
         ];
         let mut contents = contents.into_iter().flatten();
         match (contents.next(), contents.next()) {
-            (Some(content), None) => Ok(FileSpec { path, content, mode, owner, why }),
+            (Some(content), None) => {
+                let file = FileSpec { path, content, mode, owner, why };
+                let named =
+                    |name: &value::FileName| FileSpec { path: name.below(&file.path), ..file.clone() };
+                Ok(if names.is_empty() { vec![file] } else { names.iter().map(named).collect() })
+            }
             _ => Err(format!("file `{path}` has one of the fields `copy`, `folder`, `link` and `generate`")),
         }
     }
@@ -312,12 +344,15 @@ impl ImageSpec {
         let written: Written = document.parse()?;
         written.verify(&document)?;
         let layers = written.layers.into_inner().into_iter().map(|layer| layer.read(&document));
+        let options = written.options.into_iter().map(|option| option.read(&document));
         Ok(Self {
             name: written.name.into_inner(),
             about: written.about,
             config: written.config,
             packages: written.packages,
             layers: layers.collect::<Result<_, _>>()?,
+            variants: addition::variants(&document, written.variants)?,
+            options: options.collect::<Result<_, _>>()?,
             drop: written.drop.into_iter().map(Spanned::into_inner).collect(),
             shrink: written.shrink.into_iter().map(Spanned::into_inner).collect(),
             accept: written.accept,
@@ -350,10 +385,11 @@ impl Written {
             }
         }
         let files = layers.iter().flat_map(|layer| &layer.files);
-        document.refuse_doubled(
-            "layer",
-            layers.iter().map(|layer| (&**layer.name.get_ref(), layer.name.span())),
-        )?;
+        let names = layers.iter().map(|layer| &layer.name);
+        let names = names.chain(addition::layers(&self.variants, &self.options));
+        document.refuse_doubled("layer", names.map(|name| (&**name.get_ref(), name.span())))?;
+        addition::verify_names(document, &self.variants, &self.options)?;
+        self.verify_scopes(document)?;
         document.refuse_doubled("file", files.map(|file| (file.get_ref().path.as_str(), file.span())))?;
         let drops = self.drop.iter().map(|drop| (&*drop.get_ref().name, drop.span()));
         let shrinks = self.shrink.iter().map(|shrink| (&*shrink.get_ref().name, shrink.span()));
@@ -363,278 +399,32 @@ impl Written {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const GOOD: &str = r#"
-name = "ruby"
-packages = ["base-files"]
-gems = { packages = ["ruby-sinatra"], script = "checks/gems.rb" }
-
-[about]
-description = "A Ruby."
-source = "https://example.org/"
-vendor = "us"
-
-[config]
-user = "65532:65532"
-working-directory = "/"
-command = ["irb"]
-environment = { LANG = "C.UTF-8", RUBY_VERSION = "{ruby}" }
-
-[[layers]]
-name = "base"
-roots = [{ path = "/usr/bin/env", why = "binstubs start through it" }]
-files = [
-    { path = "/etc/passwd", copy = "files/passwd", why = "Etc.getpwuid" },
-    { path = "/tmp", folder = true, mode = "1777", why = "Dir.tmpdir" },
-    { path = "/usr/bin/bundle", link = "bundle{series}", why = "its usual name" },
-    { path = "/etc/ssl/certs/ca-certificates.crt", generate = "ca-certificates", why = "HTTPS" },
-]
-
-[[layers]]
-name = "ruby"
-roots = []
-
-[[drop]]
-name = "documentation"
-paths = ["/usr/share/doc"]
-why = "read elsewhere"
-
-[[accept]]
-finding = "missing:*"
-why = "known"
-
-[[checks]]
-name = "ruby -v"
-proves = "it starts"
-command = ["ruby", "-v"]
-environment = { TZ = "UTC" }
-output = "ruby {ruby}"
-
-# The end.
-"#;
-
-    fn refusal(from: &str, to: &str) -> String {
-        let error = ImageSpec::parse("image.toml", &GOOD.replacen(from, to, 1)).expect_err("a wrong image");
-        match error.hint() {
-            Some(hint) => format!("{error}\nhint: {hint}"),
-            None => error.to_string(),
-        }
-    }
-
-    #[test]
-    fn reads_every_part() {
-        let image = ImageSpec::parse("image.toml", GOOD).unwrap();
-        let contents: Vec<&FileContent> = image.layers[0].files.iter().map(|file| &file.content).collect();
-        assert_eq!(
-            contents,
-            [
-                &FileContent::Copy("files/passwd".to_owned()),
-                &FileContent::Folder(Always),
-                &FileContent::Link("bundle{series}".to_owned()),
-                &FileContent::Generate(Generator::CaCertificates),
-            ]
-        );
-        assert_eq!(image.layers[0].files[1].mode.map(Mode::bits), Some(0o1777));
-        assert_eq!(image.config.environment["RUBY_VERSION"], "{ruby}");
-        assert_eq!(image.checks[0].time_limit, 60);
-    }
-
-    #[test]
-    fn what_is_wrong_has_its_place() {
-        let changes = [
-            ("working-directory", "working-dir"),
-            ("generate = \"ca-certificates\"", "generate = \"ca-certificate\""),
-            ("mode = \"1777\"", "mode = \"1778\""),
-            ("mode = \"1777\"", "mode = \"17777\""),
-            ("folder = true", "folder = false"),
-            ("folder = true, ", ""),
-            ("folder = true", "folder = true, copy = \"x\""),
-            ("command = [\"ruby\", \"-v\"]", ""),
-            ("output = \"ruby", "script = \"x.rb\"\noutput = \"ruby"),
-            ("name = \"ruby\"", "name = \"Ru by!\""),
-            ("65532:65532", "nonroot"),
-            ("working-directory = \"/\"", "working-directory = \"rel\""),
-            ("LANG", "\"A=B\""),
-            ("{ruby}\" }", "{rubyx}\" }"),
-            ("ruby {ruby}", "ruby {version}"),
-            ("bundle{series}", "bundle{ruby}"),
-            ("/usr/bin/env", "usr/bin/env"),
-            ("/usr/bin/env", "/usr/../env"),
-            ("/usr/bin/env", "/usr/bin/[env"),
-            ("\"/usr/share/doc\"", "\"/usr/share/doc\", \"/usr/share/man/\""),
-            ("why = \"read elsewhere\"", "why = \"\"\nshadowed-by = \"**\""),
-            ("\"/tmp\"", "\"tmp\""),
-            ("finding = \"missing:*\"", "finding = \"missing:[\""),
-            ("environment = { TZ", "environment = { \"\""),
-        ];
-        let refusals = changes.map(|(from, to)| refusal(from, to));
-        insta::assert_snapshot!(refusals.join("\n\n"), @r#"
-        image.toml:13:1: unknown field `working-dir`, expected one of `user`, `working-directory`, `command`, `environment`
-           |
-        13 | working-dir = "/"
-           | ^
-        hint: did you mean `working-directory`?
-
-        image.toml:24:63: unknown variant `ca-certificate`, expected `ca-certificates` or `os-release`
-           |
-        24 |     { path = "/etc/ssl/certs/ca-certificates.crt", generate = "ca-certificate", why = "HTTPS" },
-           |                                                               ^
-        hint: did you mean `ca-certificates`?
-
-        image.toml:22:44: `1778` is not a mode: expected octal digits, as in "0755"
-           |
-        22 |     { path = "/tmp", folder = true, mode = "1778", why = "Dir.tmpdir" },
-           |                                            ^
-
-        image.toml:22:44: `17777` is not a mode: expected octal digits, as in "0755"
-           |
-        22 |     { path = "/tmp", folder = true, mode = "17777", why = "Dir.tmpdir" },
-           |                                            ^
-
-        image.toml:22:31: leave the field out instead of `false`
-           |
-        22 |     { path = "/tmp", folder = false, mode = "1777", why = "Dir.tmpdir" },
-           |                               ^
-
-        image.toml:22:5: file `/tmp` has one of the fields `copy`, `folder`, `link` and `generate`
-           |
-        22 |     { path = "/tmp", mode = "1777", why = "Dir.tmpdir" },
-           |     ^
-
-        image.toml:22:5: file `/tmp` has one of the fields `copy`, `folder`, `link` and `generate`
-           |
-        22 |     { path = "/tmp", folder = true, copy = "x", mode = "1777", why = "Dir.tmpdir" },
-           |     ^
-
-        image.toml:40:1: check `ruby -v` runs either a `command` or a `script`
-           |
-        40 | [[checks]]
-           | ^
-
-        image.toml:40:1: check `ruby -v` runs either a `command` or a `script`
-           |
-        40 | [[checks]]
-           | ^
-
-        image.toml:2:8: an image cannot be called `Ru by!`: expected lower-case letters and digits, joined by one of `.`, `_` and `-`, as in "ruby"
-          |
-        2 | name = "Ru by!"
-          |        ^
-
-        image.toml:12:8: `nonroot` is no user and group: expected their numbers, as in "65532:65532"
-           |
-        12 | user = "nonroot"
-           |        ^
-
-        image.toml:13:21: `rel` is no path in an image: it does not begin with a slash
-           |
-        13 | working-directory = "rel"
-           |                     ^
-
-        image.toml:15:17: `A=B` is no name of an environment variable
-           |
-        15 | environment = { "A=B" = "C.UTF-8", RUBY_VERSION = "{ruby}" }
-           |                 ^
-
-        image.toml:15:50: `{rubyx}` stands for nothing here, unlike `{ruby}` and `{series}`
-           |
-        15 | environment = { LANG = "C.UTF-8", RUBY_VERSION = "{rubyx}" }
-           |                                                  ^
-        hint: did you mean `{ruby}`?
-
-        image.toml:45:10: `{version}` stands for nothing here, unlike `{ruby}` and `{series}`
-           |
-        45 | output = "ruby {version}"
-           |          ^
-        hint: did you mean `{series}`?
-
-        image.toml:23:40: `{ruby}` stands for nothing here, unlike `{series}`
-           |
-        23 |     { path = "/usr/bin/bundle", link = "bundle{ruby}", why = "its usual name" },
-           |                                        ^
-
-        image.toml:19:19: `usr/bin/env` is no pattern for paths in an image: it does not begin with a slash
-           |
-        19 | roots = [{ path = "usr/bin/env", why = "binstubs start through it" }]
-           |                   ^
-
-        image.toml:19:19: `/usr/../env` is no pattern for paths in an image: it leads upwards
-           |
-        19 | roots = [{ path = "/usr/../env", why = "binstubs start through it" }]
-           |                   ^
-
-        image.toml:19:19: `/usr/bin/[env` is no pattern for paths in an image: unclosed character class; missing ']'
-           |
-        19 | roots = [{ path = "/usr/bin/[env", why = "binstubs start through it" }]
-           |                   ^
-
-        image.toml:33:28: `/usr/share/man/` is no pattern for paths in an image: it has a doubled or a last slash
-           |
-        33 | paths = ["/usr/share/doc", "/usr/share/man/"]
-           |                            ^
-
-        image.toml:35:15: `**` is no pattern for paths in an image: it does not begin with a slash
-           |
-        35 | shadowed-by = "**"
-           |               ^
-
-        image.toml:22:14: `tmp` is no path in an image: it does not begin with a slash
-           |
-        22 |     { path = "tmp", folder = true, mode = "1777", why = "Dir.tmpdir" },
-           |              ^
-
-        image.toml:37:11: `missing:[` is no pattern: unclosed character class; missing ']'
-           |
-        37 | finding = "missing:["
-           |           ^
-
-        image.toml:44:17: `` is no name of an environment variable
-           |
-        44 | environment = { "" = "UTC" }
-           |                 ^
-        "#);
-    }
-
-    #[test]
-    fn what_stands_twice_names_both_lines() {
-        let twice = |start: &str, end: &str| {
-            let start = GOOD.find(start).unwrap();
-            let part = &GOOD[start..start + GOOD[start..].find(end).unwrap()];
-            let error = ImageSpec::parse("image.toml", &GOOD.replacen(part, &part.repeat(2), 1)).unwrap_err();
-            error.to_string().lines().next().unwrap().to_owned()
-        };
-        let refusals = [
-            twice("[[layers]]", "[[layers]]\nname = \"ruby"),
-            twice("    { path = \"/tmp\"", "    { path = \"/usr"),
-            twice("[[drop]]", "[[accept]]"),
-            twice("[[checks]]", "#"),
-        ];
-        insta::assert_snapshot!(refusals.join("\n"), @"
-        image.toml:28:8: layer `base` stands at line 18 already
-        image.toml:23:5: file `/tmp` stands at line 22 already
-        image.toml:36:1: rule `documentation` stands at line 31 already
-        image.toml:47:1: check `ruby -v` stands at line 40 already
-        ");
-        // Files of all layers go into one tree.
-        let message =
-            refusal("roots = []", "roots = []\nfiles = [{ path = \"/tmp\", folder = true, why = \"\" }]");
-        assert!(message.contains("file `/tmp` stands at line"), "{message}");
-    }
-
-    proptest! {
-        #[test]
-        fn a_changed_description_never_makes_it_panic(at in any::<prop::sample::Index>(), put in "[{}/.:=\\[\"é*a0\n]{0,4}") {
-            let text = GOOD;
-            let at = at.index(text.len());
-            let changed = [&text[..at], &put, &text[at + 1..]].concat();
-            if let Err(error) = ImageSpec::parse("file", &changed) {
-                prop_assert!(error.to_string().starts_with("file:"), "{error}");
+impl Written {
+    /// Whether every variant and option that a check names is there.
+    fn verify_scopes(&self, document: &Document<'_>) -> Result<(), ParseError> {
+        let known: Vec<&str> = addition::names(&self.variants, &self.options).collect();
+        for check in &self.checks {
+            let Check { name, only, except, .. } = check.get_ref();
+            if let Some(unknown) = only.iter().chain(except).find(|name| !known.contains(&name.as_str())) {
+                let message = format!("check `{name}` is for `{unknown}`, which is no variant or option");
+                return Err(document.error(
+                    Some(check.span()),
+                    message,
+                    nearest(unknown, known.iter().copied()),
+                ));
             }
         }
+        Ok(())
     }
 }
+
+impl Check {
+    /// Whether it is for an image that is of these variants and options.
+    pub fn is_for(&self, names: &[&str]) -> bool {
+        let any_of = |list: &[String]| list.iter().any(|name| names.contains(&name.as_str()));
+        (self.only.is_empty() || any_of(&self.only)) && !any_of(&self.except)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -18,4 +18,4 @@ mod text;
 
 pub use architecture::{Architecture, ArchitectureError};
 pub use digest::{Digest, DigestError, Hasher};
-pub use text::ParseError;
+pub use text::{ParseError, nearest};

@@ -113,6 +113,8 @@ pub struct Row {
     pub distro: String,
     /// Where the Ruby comes from.
     pub source: Source,
+    /// What it has beside the image's own, by the names that the image's description gives: words of its tags.
+    pub options: Vec<String>,
 }
 
 /// Where a Ruby comes from.
@@ -170,6 +172,8 @@ struct WrittenRow {
     ruby: Spanned<String>,
     distro: Spanned<String>,
     source: Source,
+    #[serde(default)]
+    options: Vec<String>,
 }
 
 impl Matrix {
@@ -216,7 +220,7 @@ fn rows(
     written: &[WrittenRow],
     distros: &BTreeMap<String, Distro>,
 ) -> Result<Vec<Row>, ParseError> {
-    let mut seen: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    let mut seen: BTreeMap<(&str, &str, &[String]), usize> = BTreeMap::new();
     let mut rows = Vec::with_capacity(written.len());
     for row in written {
         let distro = row.distro.get_ref();
@@ -233,11 +237,16 @@ fn rows(
             return Err(document.error(Some(row.ruby.span()), message, None));
         };
         let line = document.line(row.ruby.span().start);
-        if let Some(first) = seen.insert((row.ruby.get_ref(), distro), line) {
+        if let Some(first) = seen.insert((row.ruby.get_ref(), distro, &row.options), line) {
             let message = format!("Ruby {ruby} on {distro} stands at line {first} already");
             return Err(document.error(Some(row.ruby.span()), message, None));
         }
-        rows.push(Row { ruby, distro: distro.clone(), source: row.source.clone() });
+        rows.push(Row {
+            ruby,
+            distro: distro.clone(),
+            source: row.source.clone(),
+            options: row.options.clone(),
+        });
     }
     Ok(rows)
 }
@@ -285,7 +294,7 @@ source = { package = "ruby" }
     #[test]
     fn a_wrong_field_has_its_place_and_the_nearest_word() {
         insta::assert_snapshot!(refusal(&GOOD.replace("ruby = \"3.3\"", "rubby = \"3.3\"")), @r#"
-        matrix.toml:12:1: unknown field `rubby`, expected one of `ruby`, `distro`, `source`
+        matrix.toml:12:1: unknown field `rubby`, expected one of `ruby`, `distro`, `source`, `options`
            |
         12 | rubby = "3.3"
            | ^

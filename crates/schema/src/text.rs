@@ -140,7 +140,7 @@ impl<'a> Document<'a> {
 }
 
 /// The valid word that is most like `wrong`, where one is like it at all.
-pub(crate) fn nearest<'a>(wrong: &str, valid: impl IntoIterator<Item = &'a str>) -> Option<String> {
+pub fn nearest<'a>(wrong: &str, valid: impl IntoIterator<Item = &'a str>) -> Option<String> {
     const ALIKE: f64 = 0.75;
     valid
         .into_iter()

@@ -127,6 +127,8 @@ fn list_names_images_before_and_after_they_are_locked() {
           "tiny:3.3.8-trixie",
           "tiny:3.3"
         ],
+        "variant": "",
+        "on_demand": false,
         "ruby": "3.3.8",
         "distro": "trixie",
         "architecture": "amd64",

@@ -31,8 +31,9 @@ fn the_analysis_finds_what_the_loader_lists() {
     let project = real::project(NAME);
     let images = real::run(project.path(), &["list", "--json"]).expect("the matrix");
     let images: serde_json::Value = serde_json::from_str(&images).expect("JSON");
-    let names =
-        images.as_array().expect("a list").iter().map(|image| image["name"].as_str().expect("a name"));
+    // The other variants have these objects too.
+    let plain = images.as_array().expect("a list").iter().filter(|image| image["variant"] == "nonroot");
+    let names = plain.map(|image| image["name"].as_str().expect("a name"));
     for name in names {
         match real::build(project.path(), name) {
             Err(why) => skip(&format!("{WHAT} of {name}"), &why),

@@ -20,6 +20,7 @@ mod real;
 mod reproducible;
 mod tidiness;
 mod updates;
+mod variants;
 
 /// Says that something is not tried here, and why: nothing is passed over in silence. Past the test harness, which keeps
 /// what a passing test prints to itself.

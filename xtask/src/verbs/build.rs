@@ -1,7 +1,7 @@
 //! `build-all` and `build`: images, their checks, and the report.
 
 use builder::check::EngineKind;
-use builder::plan::{Architectures, Selection};
+use builder::plan::{Architectures, Selection, Variants};
 
 use super::session::{self, Settings};
 use super::{check, report};
@@ -23,10 +23,16 @@ fn build(patterns: &[String], options: &BuildOptions, printer: &Printer) -> anyh
     if let Some(jobs) = options.jobs {
         rayon::ThreadPoolBuilder::new().num_threads(jobs.get()).build_global()?;
     }
-    let settings = Settings { release: options.release, ..Settings::from(&options.packages) };
+    let settings = Settings {
+        release: options.release,
+        keep: options.keep.clone(),
+        ..Settings::from(&options.packages)
+    };
     let mut builder = session::builder(settings)?;
     let architectures = Architectures::only_or_matrix(options.arch);
-    let selection = Selection { patterns: patterns.to_vec(), architectures };
+    let variants = Variants::named(&options.variants.variants);
+    let is_usual = patterns.is_empty() && variants == Variants::Usual && options.arch.is_none();
+    let selection = Selection { patterns: patterns.to_vec(), architectures, variants };
     let targets = builder.plan(&selection)?;
     let built = builder.build(&targets, printer)?;
     if options.no_check {
@@ -35,8 +41,8 @@ fn build(patterns: &[String], options: &BuildOptions, printer: &Printer) -> anyh
     }
     let checks = builder.check(&targets, &built, EngineKind::Sandbox, printer)?;
     let record = builder.write_record(&targets, &built, Some(checks))?;
-    // The table shows the whole matrix: a part of it leaves it alone.
-    if patterns.is_empty() && options.arch.is_none() {
+    // The table shows the whole matrix as it is described: anything else leaves it alone.
+    if is_usual && options.keep.is_empty() {
         report::write(&builder, &record, printer)?;
     }
     Ok(check::summary(&targets, &record, printer))

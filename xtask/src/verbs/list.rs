@@ -1,6 +1,6 @@
 //! `list`: the images of the matrix.
 
-use builder::plan::{Architectures, Selection};
+use builder::plan::{Architectures, Selection, Variants};
 use schema::Digest;
 use serde::Serialize;
 
@@ -13,6 +13,9 @@ use crate::printer::Printer;
 struct Listed {
     name: String,
     references: Vec<String>,
+    variant: String,
+    /// It is built where it is asked for, and not with the whole matrix.
+    on_demand: bool,
     ruby: String,
     distro: String,
     architecture: String,
@@ -24,7 +27,8 @@ struct Listed {
 pub(crate) fn list(flags: &ListFlags, printer: &Printer) -> anyhow::Result<Ending> {
     let builder = session::builder(Settings::default())?;
     let architectures = Architectures::only_or_host(flags.arch);
-    let targets = builder.plan(&Selection { architectures, ..Selection::default() })?;
+    let targets =
+        builder.plan(&Selection { architectures, variants: Variants::All, ..Selection::default() })?;
     let listed: Vec<Listed> = targets
         .iter()
         .map(|target| {
@@ -35,6 +39,8 @@ pub(crate) fn list(flags: &ListFlags, printer: &Printer) -> anyhow::Result<Endin
             Listed {
                 name: target.name.clone(),
                 references: target.references(&ruby),
+                variant: builder.variant(target).to_owned(),
+                on_demand: target.is_on_demand(),
                 ruby,
                 distro: target.row.distro.clone(),
                 architecture: target.architecture.to_string(),

@@ -15,6 +15,7 @@ pub(super) struct Settings {
     pub(super) lock: LockUse,
     pub(super) offline: bool,
     pub(super) release: bool,
+    pub(super) keep: Vec<String>,
     pub(super) mirror: Option<Mirror>,
 }
 
@@ -24,6 +25,7 @@ impl From<&PackageOptions> for Settings {
             lock: if options.locked { LockUse::Keep } else { LockUse::Complete },
             offline: options.offline,
             release: false,
+            keep: Vec::new(),
             mirror: mirror(&options.mirror),
         }
     }
@@ -45,6 +47,7 @@ pub(super) fn builder(settings: Settings) -> anyhow::Result<Builder> {
         host: environment::host()?,
         lock: settings.lock,
         release: settings.release,
+        keep: settings.keep,
         mirror: settings.mirror,
         apt_sources: environment::apt_sources()?,
         client: environment::client_options(settings.offline),

@@ -14,7 +14,7 @@ use crate::printer::Printer;
 pub(crate) fn why(flags: &WhyFlags, printer: &Printer) -> anyhow::Result<Ending> {
     let mut builder = session::builder(Settings::from(&flags.packages))?;
     let architectures = Architectures::only_or_host(flags.arch);
-    let selection = Selection { patterns: vec![flags.image.clone()], architectures };
+    let selection = Selection { patterns: vec![flags.image.clone()], architectures, ..Selection::default() };
     let targets = builder.plan(&selection)?;
     let path = RootPath::parse(flags.path.as_bytes())?;
     let mut ending = Ending::Good;

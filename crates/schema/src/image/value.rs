@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer};
 
-use super::path;
+use super::path::{self, ImagePath};
 use crate::text::{FromText, deserialize_from_text};
 
 /// User and group of a container, as numbers: `65532:65532`.
@@ -75,8 +75,44 @@ impl TryFrom<bool> for Always {
 /// A text in which `{ruby}` and `{series}` may stand, and nothing else that looks like them.
 pub(super) struct Template(String);
 
+/// A text in which `{ruby}`, `{series}` and `{uid}` may stand.
+struct Expectation(String);
+
 /// The target of a symbolic link, in which `{series}` may stand.
 pub(super) struct LinkTarget(String);
+
+/// One name in a folder.
+#[derive(PartialEq, Eq)]
+pub(super) struct FileName(String);
+
+impl FileName {
+    /// The path of that name in a folder.
+    pub(super) fn below(&self, folder: &ImagePath) -> ImagePath {
+        let path = format!("{}/{}", folder.as_str().trim_end_matches('/'), self.0);
+        ImagePath::from_text(&path).expect("a name was read as the path of its own")
+    }
+}
+
+impl fmt::Display for FileName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(&self.0)
+    }
+}
+
+impl FromText for FileName {
+    fn from_text(text: &str) -> Result<Self, String> {
+        match ImagePath::from_text(&format!("/{text}")) {
+            Ok(_) if !text.is_empty() && !text.contains('/') => Ok(Self(text.to_owned())),
+            _ => Err(format!("`{text}` is no name of a file")),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for FileName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserialize_from_text(deserializer)
+    }
+}
 
 /// A glob.
 struct Glob(String);
@@ -88,6 +124,12 @@ struct Variable(String);
 impl FromText for Template {
     fn from_text(text: &str) -> Result<Self, String> {
         with_placeholders(text, &["{ruby}", "{series}"]).map(Self)
+    }
+}
+
+impl FromText for Expectation {
+    fn from_text(text: &str) -> Result<Self, String> {
+        with_placeholders(text, &["{ruby}", "{series}", "{uid}"]).map(Self)
     }
 }
 
@@ -148,6 +190,12 @@ impl<'de> Deserialize<'de> for Template {
     }
 }
 
+impl<'de> Deserialize<'de> for Expectation {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserialize_from_text(deserializer)
+    }
+}
+
 impl<'de> Deserialize<'de> for LinkTarget {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserialize_from_text(deserializer)
@@ -170,10 +218,10 @@ where
     Ok(variables.into_iter().map(|(Variable(name), value)| (name, value.into())).collect())
 }
 
-/// A template that may be left out.
-pub(super) fn template<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    let template: Option<Template> = Option::deserialize(deserializer)?;
-    Ok(template.map(Into::into))
+/// What a check expects, which may be left out.
+pub(super) fn expectation<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let expectation: Option<Expectation> = Option::deserialize(deserializer)?;
+    Ok(expectation.map(|Expectation(text)| text))
 }
 
 /// A glob, over whatever it may be.
@@ -190,7 +238,10 @@ fn with_placeholders(text: &str, known: &[&str]) -> Result<String, String> {
         let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
         let placeholder = &text[start..start + word.len() + 2];
         if !word.is_empty() && word.bytes().all(is_word) && !known.contains(&placeholder) {
-            let known = known.join("` and `");
+            let (last, others) = known.split_last().expect("something stands for something");
+            let known = [others.join("`, `"), (*last).to_owned()];
+            let known = known.iter().filter(|part| !part.is_empty()).map(String::as_str);
+            let known = known.collect::<Vec<_>>().join("` and `");
             return Err(format!("`{placeholder}` stands for nothing here, unlike `{known}`"));
         }
     }

@@ -1,0 +1,357 @@
+//! What an image holds, whatever its configuration: its layers, packed, and what is known of them.
+//!
+//! It comes about in *steps*: first the layers of the image's description, then those of each option of the row and of
+//! the variant, on what the step below has. A step is kept in the cache by the digest of everything that decides what
+//! comes of it, so images that differ above share what is below, and one that differs in its configuration alone is not
+//! analyzed again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
+
+use rayon::prelude::*;
+use rootfs::{Content, Dialect, Layer, Limits, Origin, Tree};
+use schema::image::{Drop, FileContent, LayerSpec};
+use schema::lock::{Lock, SetKey};
+use schema::run::{AcceptRecord, DropRecord, LayerRecord, PackageRecord, ShrinkRecord};
+use schema::{Digest, Hasher};
+use serde::{Deserialize, Serialize};
+
+use crate::assemble::Placed;
+use crate::check::TreeFault;
+use crate::layers::{self, Policy, Selection};
+use crate::observer::{Event, Observer, Stage};
+use crate::packages;
+use crate::plan::Target;
+use crate::stack::{Package, Stack};
+use crate::verify::{self, FindingsError};
+use crate::{BuildError, Builder, assemble, packages_of};
+
+/// Where contents are in the cache.
+const CONTENTS: &str = "image-contents";
+/// Where the tars of layers are that others are put on.
+const TAR: &str = "layer-tar";
+
+/// What an image holds.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Contents {
+    /// Its layers, lowest first.
+    pub layers: Vec<StoredLayer>,
+    /// What each package gave, by name.
+    pub packages: Vec<PackageRecord>,
+    /// What was left out.
+    pub dropped: Vec<DropRecord>,
+    /// What was made smaller.
+    pub shrunk: Vec<ShrinkRecord>,
+    /// Needs that are not met, and accepted.
+    pub accepted: Vec<AcceptRecord>,
+    /// What the analysis cannot decide.
+    pub undecided: Vec<String>,
+}
+
+/// A layer that is packed, and in the cache.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct StoredLayer {
+    /// What the run record says of it.
+    pub record: LayerRecord,
+    /// The size of its tar.
+    pub uncompressed: u64,
+    /// The time of its newest file, in seconds.
+    pub created: i64,
+    /// It in zstd, where that is beside gzip.
+    pub zstd: Option<StoredForm>,
+}
+
+/// A compressed layer.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct StoredForm {
+    /// Its digest.
+    pub digest: Digest,
+    /// Its size.
+    pub size: u64,
+}
+
+/// One step on the way to what an image holds.
+pub(crate) struct Step<'a> {
+    /// The digest of everything that decides what comes of it and of those below.
+    pub key: Digest,
+    /// Its packages.
+    pub set: SetKey,
+    /// Its layers.
+    pub layers: &'a [LayerSpec],
+    /// What is left out of them.
+    pub drop: Vec<&'a Drop>,
+    /// Whether others may be put on it.
+    pub is_base: bool,
+}
+
+impl Contents {
+    /// What is in these and in those that were put on them.
+    fn with(mut self, upper: Self) -> Self {
+        self.layers.extend(upper.layers);
+        for package in upper.packages {
+            match self.packages.iter_mut().find(|lower| lower.name == package.name) {
+                Some(lower) => {
+                    lower.files += package.files;
+                    lower.disk += package.disk;
+                }
+                None => self.packages.push(package),
+            }
+        }
+        self.packages.sort_by(|one, other| one.name.cmp(&other.name));
+        for dropped in upper.dropped {
+            match self.dropped.iter_mut().find(|lower| lower.name == dropped.name) {
+                Some(lower) => {
+                    lower.files += dropped.files;
+                    lower.disk += dropped.disk;
+                }
+                None => self.dropped.push(dropped),
+            }
+        }
+        for shrunk in upper.shrunk {
+            match self.shrunk.iter_mut().find(|lower| lower.name == shrunk.name) {
+                Some(lower) => {
+                    lower.files += shrunk.files;
+                    lower.saved += shrunk.saved;
+                }
+                None => self.shrunk.push(shrunk),
+            }
+        }
+        for accepted in upper.accepted {
+            if !self.accepted.contains(&accepted) {
+                self.accepted.push(accepted);
+            }
+        }
+        self.undecided.extend(upper.undecided);
+        self
+    }
+}
+
+impl Builder {
+    /// The steps to what a target holds, lowest first: never none.
+    pub(crate) fn steps<'s>(&'s self, lock: &Lock, target: &Target) -> Result<Vec<Step<'s>>, BuildError> {
+        let spec = self.spec();
+        let mut steps = vec![self.step(lock, target, None, target.image_set(spec), &spec.layers, &[])?];
+        for (_, addition) in target.additions(spec) {
+            if !addition.layers.is_empty() {
+                let below = steps.last().map(|step| step.key);
+                let set = target.addition_set(addition);
+                steps.push(self.step(lock, target, below, set, &addition.layers, &addition.drop)?);
+            }
+        }
+        // A variant is put on options, and nothing on a variant.
+        let options = target.row.options.len();
+        for step in steps.iter_mut().skip(1 + options) {
+            step.is_base = false;
+        }
+        Ok(steps)
+    }
+
+    fn step<'s>(
+        &'s self,
+        lock: &Lock,
+        target: &Target,
+        below: Option<Digest>,
+        set: SetKey,
+        layers: &'s [LayerSpec],
+        own_drop: &'s [Drop],
+    ) -> Result<Step<'s>, BuildError> {
+        let spec = self.spec();
+        let drop: Vec<&Drop> = spec.drop.iter().chain(own_drop).collect();
+        let mut hasher = Hasher::new();
+        hasher.field(self.options.tool.as_bytes());
+        hasher.field(below.as_ref().map_or(&[][..], |below| below.as_bytes()));
+        hasher.field(target.architecture.name().as_bytes());
+        hasher.field(target.row.ruby.as_str().as_bytes());
+        // The same program writes the same text of the same value.
+        hasher.field(
+            format!("{:?}", (self.compressions(), layers, &drop, &spec.shrink, &spec.accept)).as_bytes(),
+        );
+        for file in layers.iter().flat_map(|layer| &layer.files) {
+            if let FileContent::Copy(source) = &file.content {
+                hasher.field(self.project.image.file(source));
+            }
+        }
+        for (key, package) in packages_of(lock, &set)? {
+            hasher.field(String::from(key.clone()).as_bytes());
+            hasher.field(package.digest.as_bytes());
+        }
+        Ok(Step { key: hasher.finish(), set, layers, drop, is_base: true })
+    }
+
+    /// What all these targets hold, by the keys of their steps; each step once, those below before those above.
+    pub(crate) fn contents(
+        &self,
+        placed: &Placed,
+        lock: &Lock,
+        targets: &[&Target],
+        observer: &dyn Observer,
+    ) -> Result<BTreeMap<Digest, Contents>, BuildError> {
+        let chains = targets.iter().map(|target| Ok((*target, self.steps(lock, target)?)));
+        let chains: Vec<(&Target, Vec<Step<'_>>)> = chains.collect::<Result<_, BuildError>>()?;
+        let mut done: BTreeMap<Digest, Contents> = BTreeMap::new();
+        let mut seen = BTreeSet::new();
+        let depth = chains.iter().map(|(_, steps)| steps.len()).max().unwrap_or_default();
+        for level in 0..depth {
+            let here = chains.iter().filter_map(|(target, steps)| {
+                let step = steps.get(level)?;
+                let below = level.checked_sub(1).map(|below| steps[below].key);
+                seen.insert(step.key).then_some((*target, step, below))
+            });
+            let here: Vec<_> = here.collect();
+            let known: Vec<Option<Contents>> = here
+                .par_iter()
+                .map(|(_, step, _)| self.stored_contents(placed, step))
+                .collect::<Result<_, BuildError>>()?;
+            let missing = here.iter().zip(&known).filter(|(_, known)| known.is_none());
+            let sets = missing.map(|((_, step, _), _)| packages_of(lock, &step.set));
+            self.fetch(lock, &packages::joined(sets.collect::<Result<Vec<_>, _>>()?), observer)?;
+            let built: Vec<Result<Contents, BuildError>> = here
+                .par_iter()
+                .zip(known)
+                .map(|((target, step, below), known)| match known {
+                    Some(known) => Ok(known),
+                    None => {
+                        let below = below.and_then(|below| done.get(&below)).cloned().unwrap_or_default();
+                        self.build_step(lock, target, step, below, observer)
+                    }
+                })
+                .collect();
+            for ((_, step, _), contents) in here.iter().zip(built) {
+                done.insert(step.key, contents?);
+            }
+        }
+        Ok(done)
+    }
+
+    /// What came of a step, where it is known and every layer is still there.
+    fn stored_contents(&self, placed: &Placed, step: &Step<'_>) -> Result<Option<Contents>, BuildError> {
+        let Some(blob) = self.store.derived(CONTENTS, &step.key)? else { return Ok(None) };
+        // What cannot be read was written by nobody who has this key: build again.
+        let Ok(contents) = serde_json::from_slice::<Contents>(blob.content()) else { return Ok(None) };
+        let compressions = self.compressions();
+        for layer in &contents.layers {
+            if !assemble::is_there(&self.store, placed, layer, compressions)? {
+                return Ok(None);
+            }
+        }
+        Ok(Some(contents))
+    }
+
+    fn build_step(
+        &self,
+        lock: &Lock,
+        target: &Target,
+        step: &Step<'_>,
+        below: Contents,
+        observer: &dyn Observer,
+    ) -> Result<Contents, BuildError> {
+        let name = target.to_string();
+        let stage = |stage| observer.observe(&Event::Stage { image: &name, stage });
+        let spec = self.spec();
+
+        stage(Stage::Stacking);
+        let lower = self.lower(&name, &below)?;
+        let opened = self.opened(lock, step)?;
+        let stack = self.stack(target, step, &opened, lower)?;
+
+        stage(Stage::Analyzing);
+        let policy = Policy { layers: step.layers, drop: &step.drop, shrink: &spec.shrink };
+        let selection = layers::select(&stack, policy);
+        let verify::Verdict { accepted, undecided } =
+            verify::judge(&selection.closure, &spec.accept, |findings| FindingsError::Packages {
+                image: name.clone(),
+                findings,
+            })?;
+
+        stage(Stage::Packing);
+        let failed = |source| BuildError::Assemble { image: name.clone(), source };
+        let (stored, tars) = assemble::pack(&self.store, &selection.layers, self.compressions())
+            .map_err(failed)?
+            .into_iter()
+            .map(|packed| (packed.layer, packed.tar))
+            .unzip::<_, _, Vec<_>, Vec<_>>();
+        if step.is_base {
+            for (layer, tar) in stored.iter().zip(&tars) {
+                self.store
+                    .derive(TAR, &layer.record.diff_id, |out| out.write_all(tar).map_err(BuildError::Keep))?;
+            }
+        }
+
+        stage(Stage::Verifying);
+        let mut own = stack.lower.clone();
+        for tar in tars {
+            stack_layer(&mut own, tar).map_err(|source| BuildError::Layer { image: name.clone(), source })?;
+        }
+        let found = analyzer::analyze(&own, &selection.request);
+        verify::judge(&found, &spec.accept, |findings| FindingsError::Image {
+            image: name.clone(),
+            findings,
+        })?;
+
+        let own = recorded(&stack, &selection, stored);
+        let contents = below.with(Contents { accepted, undecided, ..own });
+        let json = serde_json::to_vec(&contents).expect("strings and numbers can be written as JSON");
+        self.store.derive(CONTENTS, &step.key, |out| out.write_all(&json).map_err(BuildError::Keep))?;
+        Ok(contents)
+    }
+
+    /// Opens the packages of a step.
+    pub(crate) fn opened(&self, lock: &Lock, step: &Step<'_>) -> Result<Vec<Package>, BuildError> {
+        Ok(packages::open(&self.store, &self.client, &self.mirrors(lock)?, &packages_of(lock, &step.set)?)?)
+    }
+
+    /// The packages of a step and its made files, on what is there already.
+    pub(crate) fn stack<'p>(
+        &self,
+        target: &Target,
+        step: &Step<'_>,
+        packages: &'p [Package],
+        lower: Tree,
+    ) -> Result<Stack<'p>, BuildError> {
+        Stack::new(packages, lower, &self.project.image, step.layers, target.row.ruby.as_str())
+            .map_err(|source| BuildError::Tree { image: target.to_string(), source })
+    }
+
+    /// The files that contents have, from the tars of their layers.
+    fn lower(&self, image: &str, contents: &Contents) -> Result<Tree, BuildError> {
+        let tars: Vec<Result<Content, BuildError>> =
+            contents.layers.par_iter().map(|layer| self.tar(layer)).collect();
+        let mut tree = Tree::new();
+        for tar in tars {
+            stack_layer(&mut tree, tar?)
+                .map_err(|source| BuildError::Layer { image: image.to_owned(), source })?;
+        }
+        Ok(tree)
+    }
+
+    /// The tar of a layer; unpacked where the cache has it no more.
+    fn tar(&self, layer: &StoredLayer) -> Result<Content, BuildError> {
+        let blob = self.store.derive(TAR, &layer.record.diff_id, |out| {
+            let failed = |source| BuildError::Packed { layer: layer.record.name.clone(), source };
+            let packed = assemble::bytes(&self.store, layer, self.compressions()).map_err(failed)?;
+            let media_type = self.compressions().first.media_type();
+            oci::decompress(&packed, media_type, layer.record.diff_id, out)
+                .map(drop)
+                .map_err(|source| failed(source.into()))
+        })?;
+        Ok(blob.content().clone())
+    }
+}
+
+fn stack_layer(tree: &mut Tree, tar: Content) -> Result<(), TreeFault> {
+    let layer = Layer::parse(tar, Dialect::Oci, Limits::default())?;
+    tree.stack(&layer, Origin::default())?;
+    Ok(())
+}
+
+/// What is known of the layers of a selection.
+fn recorded(stack: &Stack<'_>, selection: &Selection<'_>, layers: Vec<StoredLayer>) -> Contents {
+    Contents {
+        layers,
+        packages: assemble::package_records(stack, selection),
+        dropped: assemble::drop_records(stack, selection),
+        shrunk: selection.shrinker.records(),
+        accepted: Vec::new(),
+        undecided: Vec::new(),
+    }
+}
