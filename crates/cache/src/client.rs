@@ -14,8 +14,9 @@ use crate::fault::{Failure, Fault, FetchError, shown};
 use crate::proxy::{Forwarding, Proxies, ProxyError};
 use crate::resolver::CachingResolver;
 use crate::store::{Store, StoreError};
+use crate::transfer::Target;
 
-/// A server's `Retry-After` is heeded up to here.
+/// A server's `Retry-After` is heeded up to here; who asks for more is not asked again.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// How a client connects. The default connects directly, with the default [`Limits`].
@@ -72,11 +73,7 @@ impl Limits {
     /// The pause after that many attempts, the last of which ended in `fault`.
     fn pause_after(&self, attempts: u32, fault: &Fault) -> Duration {
         let doubled = self.pause.saturating_mul(1 << attempts.saturating_sub(1).min(6));
-        let asked = match fault {
-            Fault::Status { retry_after, .. } => retry_after.unwrap_or_default(),
-            _ => Duration::ZERO,
-        };
-        doubled.max(asked).min(LONGEST_PAUSE)
+        doubled.max(fault.wait()).min(LONGEST_PAUSE)
     }
 }
 
@@ -105,7 +102,7 @@ impl Progress for () {
     fn bytes(&self, _: u64) {}
 }
 
-/// Downloads over HTTP. One client serves any number of threads and keeps connections for the next request.
+/// Speaks HTTP. One client serves any number of threads and keeps connections for the next request.
 #[derive(Debug)]
 pub struct Client {
     pub(crate) agent: Agent,
@@ -175,6 +172,21 @@ impl Client {
         download: &Download,
         progress: &dyn Progress,
     ) -> Result<Blob, FetchError> {
+        self.fetch_as(None, store, download, progress)
+    }
+
+    /// As [`Self::fetch`], with this value of `Authorization`. No other server than those of the addresses is told it,
+    /// wherever they redirect to.
+    ///
+    /// # Errors
+    /// Those of [`Self::fetch`].
+    pub fn fetch_as(
+        &self,
+        authorization: Option<&str>,
+        store: &Store,
+        download: &Download,
+        progress: &dyn Progress,
+    ) -> Result<Blob, FetchError> {
         let progress = HighWater { progress, size: download.size, reached: AtomicU64::new(0) };
         let found = |blob| {
             progress.reach(download.size);
@@ -194,7 +206,9 @@ impl Client {
             return found(blob);
         }
         let mut partial = store.partial(download.digest, lock)?;
-        self.try_each(&download.urls, |url| self.transfer(url, download, &mut partial, &progress))?;
+        self.try_each(&download.urls, |url| {
+            self.transfer(Target { url, authorization }, download, &mut partial, &progress)
+        })?;
         Ok(partial.finish()?)
     }
 
@@ -207,6 +221,27 @@ impl Client {
             return Err(FetchError::Offline { address: shown(url) });
         }
         self.try_each(&[url.to_owned()], |url| self.read_whole(url, limit))
+    }
+
+    /// Lets `attempt` try until it succeeds, with pauses between; at most as often as the client's limits say, and once
+    /// where the fault is a lasting one. `address` is told in the failure.
+    ///
+    /// # Errors
+    /// The last fault.
+    pub fn attempts<T>(
+        &self,
+        address: &str,
+        mut attempt: impl FnMut() -> Result<T, Fault>,
+    ) -> Result<T, Failure> {
+        match self.try_one(address, &mut |_| attempt().map_err(Stop::Fault)) {
+            Ok(outcome) => outcome,
+            Err(_) => unreachable!("only an attempt uses the store, and this one has none"),
+        }
+    }
+
+    /// Whether it may connect at all.
+    pub const fn is_offline(&self) -> bool {
+        self.offline
     }
 
     /// The first success. Passing faults are given another chance at the same address, others only at the next.
@@ -242,7 +277,7 @@ impl Client {
                 Err(Stop::Store(error)) => return Err(error),
                 Err(Stop::Fault(fault)) => fault,
             };
-            if attempts >= self.limits.attempts || !fault.is_passing() {
+            if attempts >= self.limits.attempts || !fault.is_passing() || fault.wait() > LONGEST_PAUSE {
                 return Ok(Err(Failure { address: shown(url), attempts, fault }));
             }
             thread::sleep(self.limits.pause_after(attempts, &fault));

@@ -196,6 +196,14 @@ impl Fault {
         }
     }
 
+    /// How long the server asks to wait.
+    pub(crate) fn wait(&self) -> Duration {
+        match self {
+            Self::Status { retry_after, .. } => retry_after.unwrap_or_default(),
+            _ => Duration::ZERO,
+        }
+    }
+
     fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::TimedOut { .. } | Self::Connection { .. } | Self::Short { .. } => {

@@ -3,7 +3,7 @@
 //! - [`Store`]: blobs named by the SHA-256 of their bytes, and results derived from them. A [`Blob`] is proof: it can
 //!   only be had after its bytes were hashed, so nothing that rotted on disk reaches an image.
 //! - [`Client`]: downloads into the store over HTTP, with time limits, retries, resumption and a bound on everything
-//!   that a server decides.
+//!   that a server decides; and any other [`Request`] with the same limits.
 //!
 //! Invariants: what stands under a final name is whole or is noticed to be broken and made again; a process may be
 //! killed at any moment; any number of processes may share a store. Nothing here reads environment variables.
@@ -16,6 +16,7 @@
 mod blob;
 mod client;
 mod derived;
+mod exchange;
 mod fault;
 mod partial;
 mod proxy;
@@ -26,6 +27,7 @@ mod transfer;
 
 pub use blob::{Blob, BlobWriter};
 pub use client::{Client, Download, Limits, Options, Progress};
+pub use exchange::{Answer, Method, Request, Upload};
 pub use fault::{Failure, Fault, FetchError, Limit};
 pub use proxy::ProxyError;
 pub use store::{Lock, Store, StoreError};

@@ -112,7 +112,8 @@ impl<In: Transport> Connector<In> for Forwarding {
             (Route::Forward(_), Some(authority)) => {
                 // What user and password an address carries is not the proxy's to know.
                 let host = authority.as_str().rsplit('@').next().unwrap_or_default();
-                Either::B(AbsoluteForm { transport, prefix: format!("http://{host}").into_bytes() })
+                let prefix = format!("http://{host}").into_bytes();
+                Either::B(AbsoluteForm { transport, prefix, at_head: true })
             }
             _ => Either::A(transport),
         }))
@@ -124,6 +125,8 @@ impl<In: Transport> Connector<In> for Forwarding {
 pub(crate) struct AbsoluteForm<T> {
     transport: T,
     prefix: Vec<u8>,
+    /// Nothing of the next request was sent yet: what comes is its head, and not a body that may look like one.
+    at_head: bool,
 }
 
 impl<T: Transport> Transport for AbsoluteForm<T> {
@@ -132,12 +135,16 @@ impl<T: Transport> Transport for AbsoluteForm<T> {
     }
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
-        let output = self.transport.buffers().output();
-        let longer = insert_prefix(output, amount, &self.prefix);
+        let mut longer = amount;
+        if std::mem::take(&mut self.at_head) {
+            longer = insert_prefix(self.transport.buffers().output(), amount, &self.prefix);
+        }
         self.transport.transmit_output(longer, timeout)
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
+        // The answer to the request before.
+        self.at_head = true;
         self.transport.await_input(timeout)
     }
 
@@ -150,17 +157,17 @@ impl<T: Transport> Transport for AbsoluteForm<T> {
     }
 }
 
-/// Puts `prefix` before the target of the request in the first `amount` bytes, and says how many there are then.
-///
-/// Requests here have no body, so what starts with a method is the head, and the buffer is far longer than one.
+/// Puts `prefix` before the target of the request whose head is in the first `amount` bytes, and says how many there are
+/// then. The buffer is far longer than any head.
 fn insert_prefix(output: &mut [u8], amount: usize, prefix: &[u8]) -> usize {
-    const METHOD: &[u8] = b"GET ";
     let longer = amount + prefix.len();
-    if longer > output.len() || !output[..amount].starts_with(b"GET /") {
+    let method = output[..amount].iter().take_while(|byte| byte.is_ascii_uppercase()).count();
+    if method == 0 || longer > output.len() || !output[method..amount].starts_with(b" /") {
         return amount;
     }
-    output.copy_within(METHOD.len()..amount, METHOD.len() + prefix.len());
-    output[METHOD.len()..METHOD.len() + prefix.len()].copy_from_slice(prefix);
+    let target = method + 1;
+    output.copy_within(target..amount, target + prefix.len());
+    output[target..target + prefix.len()].copy_from_slice(prefix);
     longer
 }
 
@@ -219,7 +226,9 @@ mod tests {
         let cases: &[(&str, usize, &str)] = &[
             ("GET /path HTTP/1.1\r\n\r\n", 64, "GET http://host/path HTTP/1.1\r\n\r\n"),
             ("GET /path HTTP/1.1\r\n\r\n", 33, "GET http://host/path HTTP/1.1\r\n\r\n"),
+            ("PATCH /path HTTP/1.1\r\n\r\n", 64, "PATCH http://host/path HTTP/1.1\r\n\r\n"),
             ("no request", 64, "no request"),
+            (" / ", 64, " / "),
             ("", 64, ""),
         ];
         for (request, room, expected) in cases {

@@ -35,6 +35,17 @@ pub(crate) fn follow(from: &str, location: &str) -> Result<String, Fault> {
     }
 }
 
+/// Whether two addresses have the same origin (RFC 6454, section 5). A port that is not written is the scheme's own.
+pub(crate) fn same_origin(one: &str, other: &str) -> bool {
+    let origin = |address: &str| {
+        let uri: Uri = address.parse().ok()?;
+        let scheme = uri.scheme_str()?.to_ascii_lowercase();
+        let port = uri.port_u16().unwrap_or(if scheme == "https" { 443 } else { 80 });
+        Some((scheme, uri.host()?.to_ascii_lowercase(), port))
+    };
+    origin(one).is_some_and(|one| Some(one) == origin(other))
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -80,6 +91,20 @@ mod tests {
         ] {
             assert_eq!(follow(from, location).unwrap_err().to_string(), message);
         }
+    }
+
+    #[test]
+    fn an_origin_is_scheme_host_and_port() {
+        let one = "https://host.example/a?b";
+        for same in ["https://host.example/c", "https://HOST.example:443/a"] {
+            assert!(same_origin(one, same), "{same}");
+        }
+        for other in
+            ["http://host.example/a", "https://host.example:5000/a", "https://a.host.example/a", "a", ""]
+        {
+            assert!(!same_origin(one, other), "{other}");
+        }
+        assert!(!same_origin("", ""));
     }
 
     proptest! {

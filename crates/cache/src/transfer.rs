@@ -6,20 +6,26 @@
 use std::io::Read;
 use std::time::Duration;
 
-use ureq::http::{Response, StatusCode, Uri, header};
+use ureq::http::{Response, StatusCode, header};
 use ureq::{Body, BodyReader};
 
 use crate::client::{Client, Download, HighWater, Stop};
-use crate::fault::{Fault, shown};
+use crate::exchange::{Method, Request};
+use crate::fault::Fault;
 use crate::partial::Partial;
-use crate::proxy::{Route, authorization};
-use crate::redirect;
+
+/// One of the addresses of a download.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Target<'a> {
+    pub(crate) url: &'a str,
+    pub(crate) authorization: Option<&'a str>,
+}
 
 impl Client {
     /// Brings `partial` to its end: the right number of the right bytes.
     pub(crate) fn transfer(
         &self,
-        url: &str,
+        target: Target<'_>,
         download: &Download,
         partial: &mut Partial<'_>,
         progress: &HighWater<'_>,
@@ -30,7 +36,7 @@ impl Client {
         progress.reach(partial.length());
         let complete = partial.length() == download.size && download.size > 0;
         let start =
-            if complete { download.size } else { self.transfer_rest(url, download, partial, progress)? };
+            if complete { download.size } else { self.transfer_rest(target, download, partial, progress)? };
         let found = partial.digest();
         if found == download.digest {
             return Ok(());
@@ -42,14 +48,14 @@ impl Client {
     /// Appends what is missing, and says how much of an earlier try went before it.
     fn transfer_rest(
         &self,
-        url: &str,
+        target: Target<'_>,
         download: &Download,
         partial: &mut Partial<'_>,
         progress: &HighWater<'_>,
     ) -> Result<u64, Stop> {
         let offset = partial.length();
         let whole = self.limits.whole(download.size - offset);
-        let response = self.request(url, offset, whole)?;
+        let response = self.download(target, offset, whole)?;
         let start = match response.status() {
             StatusCode::OK => 0,
             StatusCode::PARTIAL_CONTENT if range_start(&response) == Some(offset) => offset,
@@ -95,7 +101,7 @@ impl Client {
     /// The whole body, which may be `limit` bytes long.
     pub(crate) fn read_whole(&self, url: &str, limit: u64) -> Result<Vec<u8>, Stop> {
         let whole = self.limits.whole(limit);
-        let response = self.request(url, 0, whole)?;
+        let response = self.download(Target { url, authorization: None }, 0, whole)?;
         if response.status() != StatusCode::OK {
             return Err(refusal(&response).into());
         }
@@ -114,48 +120,19 @@ impl Client {
         Ok(bytes)
     }
 
-    /// The answer for `url` from `offset` on, after redirects.
-    fn request(&self, url: &str, offset: u64, whole: Duration) -> Result<Response<Body>, Fault> {
-        let mut url = url.to_owned();
-        for _ in 0..=redirect::MOST {
-            let response = self.request_once(&url, offset, whole)?;
-            if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
-                return Ok(response);
-            }
-            let location = response.headers().get(header::LOCATION).and_then(|value| value.to_str().ok());
-            url = redirect::follow(&url, location.unwrap_or_default())?;
-        }
-        Err(Fault::Redirect { target: shown(&url), reason: "after too many others" })
-    }
-
-    fn request_once(&self, url: &str, offset: u64, whole: Duration) -> Result<Response<Body>, Fault> {
-        let uri = url.parse().ok().filter(|uri: &Uri| matches!(uri.scheme_str(), Some("http" | "https")));
-        let Some(uri) = uri else {
-            return Err(Fault::Connection {
-                message: "this is no http or https address".into(),
-                passing: false,
-            });
+    /// The answer for what is at an address from `offset` on.
+    fn download(&self, target: Target<'_>, offset: u64, whole: Duration) -> Result<Response<Body>, Fault> {
+        let range = (offset > 0).then(|| (header::RANGE.as_str(), format!("bytes={offset}-")));
+        let request = Request {
+            headers: range.into_iter().collect(),
+            authorization: target.authorization,
+            ..Request::new(Method::Get, target.url)
         };
-        let mut request = self.agent.get(&uri);
-        if offset > 0 {
-            request = request.header(header::RANGE, format!("bytes={offset}-"));
-        }
-        let mut tunnel = None;
-        match self.proxies.route(&uri) {
-            Route::Direct => {}
-            Route::Tunnel(proxy) => tunnel = Some(proxy.clone()),
-            Route::Forward(proxy) => {
-                if let Some(value) = authorization(proxy) {
-                    request = request.header(header::PROXY_AUTHORIZATION, value);
-                }
-            }
-        }
-        let request = request.config().timeout_global(Some(whole)).proxy(tunnel).build();
-        request.call().map_err(|error| Fault::from_ureq(error, &self.limits, whole))
+        self.respond(&request, whole)
     }
 
     /// The fault of a body that could not be read to its end.
-    fn broken(&self, error: ureq::Error, whole: Duration, expected: u64, received: u64) -> Fault {
+    pub(crate) fn broken(&self, error: ureq::Error, whole: Duration, expected: u64, received: u64) -> Fault {
         match error {
             ureq::Error::Io(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
                 Fault::Short { expected, received }
@@ -178,12 +155,14 @@ fn read(body: &mut BodyReader<'_>, buffer: &mut [u8]) -> Result<usize, ureq::Err
 fn refusal(response: &Response<Body>) -> Fault {
     match response.status().as_u16() {
         404 | 410 => Fault::NotFound,
-        status => {
-            let seconds = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
-            let retry_after = seconds.and_then(|text| text.parse().ok()).map(Duration::from_secs);
-            Fault::Status { status, retry_after }
-        }
+        status => Fault::Status { status, retry_after: retry_after(response.headers()) },
     }
+}
+
+/// How long the server asks to wait, where it says it in seconds (RFC 9110, section 10.2.3).
+pub(crate) fn retry_after(headers: &ureq::http::HeaderMap) -> Option<Duration> {
+    let seconds = headers.get(header::RETRY_AFTER)?.to_str().ok()?;
+    seconds.parse().ok().map(Duration::from_secs)
 }
 
 /// Where the part starts that an answer carries (RFC 9110, section 14.4: `bytes 500-999/1234`).

@@ -60,7 +60,7 @@ impl Descriptor {
     }
 
     /// Whether it says that its layers are in zstd.
-    pub(crate) fn is_zstd(&self) -> bool {
+    pub fn is_zstd(&self) -> bool {
         self.annotations.get(annotation::ZSTD).is_some_and(|value| value == "true")
     }
 }
@@ -84,7 +84,7 @@ impl Platform {
     }
 
     /// Whether it is Linux on this architecture.
-    pub(crate) fn is_linux(&self, architecture: Architecture) -> bool {
+    pub fn is_linux(&self, architecture: Architecture) -> bool {
         self.os == "linux" && self.architecture == architecture.name()
     }
 }
@@ -300,8 +300,16 @@ pub fn canonical(document: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(document).expect("documents have text keys and no value that JSON lacks")
 }
 
-/// Reads a document.
-pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, serde_json::Error> {
+/// What a manifest or an index says that it is, where it says so.
+pub fn claimed_media_type(bytes: &[u8]) -> Option<String> {
+    parse::<Claim>(bytes).ok()?.media_type
+}
+
+/// Reads a document from bytes that were verified, whatever they claim to be.
+///
+/// # Errors
+/// No JSON, or not that of such a document.
+pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, serde_json::Error> {
     serde_json::from_slice(bytes)
 }
 

@@ -135,9 +135,8 @@ pub fn oci_layout(
                 (&part.descriptor, source.reach(part.images.iter().cloned())?)
             }
         };
-        let unnamed = source.entries(source.index()?.1.manifests)?.unnamed.into_iter();
-        let unnamed = unnamed.map(|descriptor| (descriptor.digest, descriptor)).collect();
-        let referrers = source.referring(unnamed, blobs.iter().map(|(digest, _)| *digest).collect());
+        let referrers =
+            source.referring(source.unnamed()?, blobs.iter().map(|(digest, _)| *digest).collect());
         blobs.extend(source.reach(referrers.values().cloned())?);
         for (digest, size) in blobs {
             writer.put_blob(&digest, &source.bytes(digest, size)?)?;

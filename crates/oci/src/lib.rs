@@ -19,6 +19,7 @@ pub mod media_type;
 
 mod artifact;
 mod atomic;
+mod contents;
 mod error;
 mod image;
 mod image_index;
@@ -33,6 +34,7 @@ mod unpack;
 mod writer;
 
 pub use artifact::NewArtifact;
+pub use contents::{Contents, Referrer};
 pub use error::{Fault, LayoutError};
 pub use image::{Image, ImageLayer};
 pub use image_index::{ImageIndex, Prefer};
@@ -42,5 +44,5 @@ pub use new_index::NewIndex;
 pub use pack::{Compression, PackError, Packed, PackedLayer, compress, pack};
 pub use reference::{Reference, ReferenceError};
 pub use sweep::Swept;
-pub use unpack::{UnpackError, decompress};
+pub use unpack::{UnpackError, decompress, unpack};
 pub use writer::{Listing, Writer};

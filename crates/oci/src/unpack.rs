@@ -53,7 +53,10 @@ pub fn decompress(
 /// Writes the tar in `layer` to `out`, and gives its size. What was written counts only if this succeeds.
 ///
 /// At most `limit` bytes are written, whatever the layer says of itself.
-pub(crate) fn unpack(
+///
+/// # Errors
+/// A layer of another form, one that is damaged or too large, or the tar of another layer; an error of `out`.
+pub fn unpack(
     layer: &[u8],
     media_type: &str,
     diff_id: Digest,
@@ -61,10 +64,12 @@ pub(crate) fn unpack(
     out: &mut dyn Write,
 ) -> Result<u64, UnpackError> {
     let mut tar: Box<dyn Read + '_> = match media_type {
-        media_type::LAYER => Box::new(layer),
+        media_type::LAYER | media_type::DOCKER_LAYER => Box::new(layer),
         // Other programs write several members.
-        media_type::LAYER_GZIP => Box::new(flate2::bufread::MultiGzDecoder::new(layer)),
-        media_type::LAYER_ZSTD => {
+        media_type::LAYER_GZIP | media_type::DOCKER_LAYER_GZIP => {
+            Box::new(flate2::bufread::MultiGzDecoder::new(layer))
+        }
+        media_type::LAYER_ZSTD | media_type::DOCKER_LAYER_ZSTD => {
             Box::new(zstd::stream::read::Decoder::with_buffer(layer).map_err(UnpackError::Damaged)?)
         }
         other => return Err(UnpackError::MediaType(other.to_owned())),

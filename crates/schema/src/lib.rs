@@ -3,6 +3,7 @@
 //! - [`matrix`]: what to build (`matrix.toml`)
 //! - [`image`]: what an image is (`images/*/image.toml`)
 //! - [`lock`]: which packages it is built from (`matrix.lock`)
+//! - [`reference`]: what images in registries are called
 //! - [`run`]: what was built and measured (`dist/run.json`)
 //!
 //! Everything is parsed from text that somebody else has read: nothing here opens a file or a connection.
@@ -13,6 +14,7 @@ pub mod image;
 pub mod lock;
 pub mod matrix;
 mod name;
+pub mod reference;
 pub mod run;
 mod text;
 

@@ -14,6 +14,19 @@ pub(crate) fn is_repository(text: &str) -> bool {
     text.len() <= REPOSITORY_LIMIT && text.split('/').all(is_word)
 }
 
+/// Whether a repository of a registry can be called so. Registries take more between letters than we give our images:
+/// `__`, and any number of `-`.
+pub(crate) fn is_registry_path(text: &str) -> bool {
+    let is_letter = |character: char| character.is_ascii_lowercase() || character.is_ascii_digit();
+    let is_component = |component: &str| {
+        let mut separators = component.split(is_letter).filter(|separator| !separator.is_empty());
+        component.starts_with(is_letter)
+            && component.ends_with(is_letter)
+            && separators.all(|one| matches!(one, "." | "_" | "__") || one.bytes().all(|byte| byte == b'-'))
+    };
+    text.len() <= REPOSITORY_LIMIT && text.split('/').all(is_component)
+}
+
 /// Whether a tag can have this as a part.
 pub(crate) fn is_tag_word(text: &str) -> bool {
     text.len() <= TAG_WORD_LIMIT && is_word(text)

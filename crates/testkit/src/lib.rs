@@ -2,6 +2,7 @@
 
 pub mod archive;
 pub mod deb;
+pub mod docker_registry;
 pub mod elf;
 pub mod elf_sections;
 pub mod openpgp;

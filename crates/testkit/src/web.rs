@@ -1,7 +1,8 @@
 //! A web server on loopback that does what a test tells it to, also the wrong thing, and remembers what it was asked.
 //!
 //! It serves bytes by path. Each path may have a script: one [`Reply`] for each request to it, the last of them for
-//! all further ones. As an HTTP proxy it answers for every host from the same paths, and as a tunnel it connects to
+//! all further ones; a script for a method and a path, as `PUT /path`, goes before one for the path alone, and both may
+//! have a query or leave it out. As an HTTP proxy it answers for every host from the same paths, and as a tunnel it connects to
 //! where it was asked to.
 
 use std::collections::BTreeMap;
@@ -38,19 +39,61 @@ pub enum Reply {
     Hang,
     /// A status and a short text.
     Status(u16),
+    /// A status, headers and a body of one's own.
+    Answer(Answer),
     /// A redirect (302) to that address.
     Redirect(String),
     /// These bytes in place of an answer, and the end of the connection.
     Raw(Vec<u8>),
 }
 
+/// An answer as an API gives it.
+#[derive(Debug, Clone, Default)]
+pub struct Answer {
+    status: u16,
+    headers: Vec<(String, String)>,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    /// An answer without a body.
+    pub fn new(status: u16) -> Self {
+        Self { status, ..Self::default() }
+    }
+
+    /// With this header.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.headers.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// With this body.
+    #[must_use]
+    pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.body = body.into();
+        self
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        let mut head =
+            format!("HTTP/1.1 {} Scripted\r\nContent-Length: {}\r\n", self.status, self.body.len());
+        for (name, value) in &self.headers {
+            let _ = write!(head, "{name}: {value}\r\n");
+        }
+        [head.as_bytes(), b"\r\n", &self.body].concat()
+    }
+}
+
 /// What the server was asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
-    /// `GET` or `CONNECT`.
+    /// `GET`, `PUT` and so on, or `CONNECT`.
     pub method: String,
     /// The target as it was sent: a path, or for a proxy an address, or a host and a port.
     pub target: String,
+    /// What was sent with it.
+    pub body: Vec<u8>,
     headers: BTreeMap<String, String>,
 }
 
@@ -122,7 +165,7 @@ impl Server {
         self
     }
 
-    /// Says what happens at a path: the first reply to the next request, and so on; the last one stays.
+    /// Says what happens at a path, or at a method and a path: the first reply to the next request, and so on; the last one stays.
     pub fn script(&self, path: &str, replies: impl IntoIterator<Item = Reply>) -> &Self {
         let mut replies: Vec<_> = replies.into_iter().collect();
         replies.reverse();
@@ -173,29 +216,34 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// One connection, request after request.
 fn serve(mut stream: TcpStream, state: &State) -> io::Result<()> {
     while let Some(head) = peek_head(&stream)? {
-        let request = parse(&head);
+        let mut request = parse(&head);
         let path = path_of(&request.target).to_owned();
         let (reply, page) = {
             let mut site = locked(&state.site);
-            site.requests.push(request.clone());
-            state.on_request.notify_all();
-            (next_reply(&mut site, &path), site.pages.get(&path).cloned())
+            (next_reply(&mut site, &request.method, &path), site.pages.get(&path).cloned())
         };
         if let Some(Reply::Reset(sent)) = reply {
+            state.remember(&request);
             // Closing with the request unread resets the connection.
             let page = page.unwrap_or_default();
             return stream.write_all(&answer(&page, &request, sent, page.len()));
         }
         stream.read_exact(&mut vec![0; head.len()])?;
+        let length = request.header("content-length").and_then(|length| length.parse().ok());
+        request.body = vec![0; length.unwrap_or(0)];
+        stream.read_exact(&mut request.body)?;
+        state.remember(&request);
+        let send = |stream: &mut TcpStream, bytes: &[u8]| stream.write_all(answer_to(&request, bytes));
         if request.method == "CONNECT" {
             return tunnel(stream, &request.target);
         }
         match (reply.unwrap_or(Reply::Good), page) {
-            (Reply::Status(status), _) => stream.write_all(&plain(status, ""))?,
-            (Reply::Redirect(to), _) => stream.write_all(&plain(302, &format!("Location: {to}\r\n")))?,
+            (Reply::Status(status), _) => send(&mut stream, &plain(status, ""))?,
+            (Reply::Answer(answer), _) => send(&mut stream, &answer.bytes())?,
+            (Reply::Redirect(to), _) => send(&mut stream, &plain(302, &format!("Location: {to}\r\n")))?,
             (Reply::Raw(bytes), _) => return stream.write_all(&bytes),
             (Reply::Hang, _) => return wait_for_end(&mut stream),
-            (_, None) => stream.write_all(&plain(404, ""))?,
+            (_, None) => send(&mut stream, &plain(404, ""))?,
             (reply, Some(page)) => {
                 if send_page(&mut stream, state, &request, &reply, page)? == Then::Close {
                     return Ok(());
@@ -254,7 +302,7 @@ fn send_page(
             drop(state.on_release.wait_while(released, |released| !*released));
             stream.write_all(&good)?;
         }
-        _ => stream.write_all(&good)?,
+        _ => stream.write_all(answer_to(request, &good))?,
     }
     Ok(Then::Continue)
 }
@@ -271,9 +319,29 @@ fn drip(stream: &mut TcpStream, bytes: &[u8], pause: Duration) -> io::Result<()>
     Ok(())
 }
 
-fn next_reply(site: &mut Site, path: &str) -> Option<Reply> {
-    let script = site.scripts.get_mut(path)?;
+impl State {
+    fn remember(&self, request: &Request) {
+        locked(&self.site).requests.push(request.clone());
+        self.on_request.notify_all();
+    }
+}
+
+fn next_reply(site: &mut Site, method: &str, target: &str) -> Option<Reply> {
+    let path = target.split('?').next().unwrap_or(target);
+    let names =
+        [format!("{method} {target}"), format!("{method} {path}"), target.to_owned(), path.to_owned()];
+    let name = names.into_iter().find(|name| site.scripts.contains_key(name))?;
+    let script = site.scripts.get_mut(&name)?;
     if script.len() > 1 { script.pop() } else { script.last().cloned() }
+}
+
+/// What goes over the wire of an answer: without a body where a head was asked for.
+fn answer_to<'a>(request: &Request, bytes: &'a [u8]) -> &'a [u8] {
+    let head = bytes.windows(4).position(|window| window == b"\r\n\r\n");
+    match head {
+        Some(end) if request.method == "HEAD" => &bytes[..end + 4],
+        _ => bytes,
+    }
 }
 
 /// The head and the body of the answer with `page`, of which only `sent` bytes are there, though `size` are announced.
@@ -338,7 +406,7 @@ fn parse(head: &[u8]) -> Request {
     let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     let pairs = lines.filter_map(|line| line.split_once(':'));
     let headers = pairs.map(|(name, value)| (name.to_lowercase(), value.trim().to_owned())).collect();
-    Request { method, target, headers }
+    Request { method, target, body: Vec::new(), headers }
 }
 
 /// The path of a target, which a proxy is given as a whole address.
@@ -395,6 +463,18 @@ mod tests {
         let requests = server.requests();
         assert_eq!(requests.len(), 4);
         assert_eq!(requests[1].header("range"), Some("bytes=7-"));
+    }
+
+    #[test]
+    fn an_answer_to_a_method_goes_before_one_to_the_path() {
+        let server = Server::start();
+        let made = Answer::new(201).header("Location", "/there").body("made");
+        server.page("/page", "0123456789").script("PUT /page", [Reply::Answer(made)]);
+        let answers =
+            ask(&server, "PUT /page?x=1 HTTP/1.1\r\nContent-Length: 3\r\n\r\nabcHEAD /page HTTP/1.1\r\n\r\n");
+        assert!(answers.starts_with("HTTP/1.1 201") && answers.contains("Location: /there"), "{answers}");
+        assert!(answers.ends_with("Content-Length: 10\r\n\r\n"), "{answers}");
+        assert_eq!(server.requests()[0].body, b"abc");
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 mod disk;
 mod download;
+mod exchange;
 mod processes;
 
 use std::path::Path;

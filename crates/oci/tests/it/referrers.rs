@@ -187,3 +187,26 @@ fn a_layout_is_handed_on_with_what_refers_to_it() {
     let (part, _) = exported("arm64", Some(schema::Architecture::Arm64));
     assert_eq!(part, [vec![], vec![], vec![of_arm64.digest], vec![]]);
 }
+
+#[test]
+fn contents_are_in_an_order_in_which_each_finds_what_it_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let layout = Layout::create(folder.path()).unwrap();
+    let index = put(&layout, &["ruby:3.3", "ruby:3"], "3.3.8");
+    let image = layout.resolve("ruby:3.3").unwrap().images[0].clone();
+    let (_, _, [base, ruby]) = crate::fixture::index("3.3.8");
+    let writer = layout.writer().unwrap();
+    let sbom = put_artifact(&writer, &index, SPDX, "an SBOM");
+    let signature = put_artifact(&writer, &sbom, "application/x-signature", "of the SBOM");
+    let contents = layout.contents([index.clone(), index.clone()]).unwrap();
+    let documents: Vec<Digest> = contents.documents.iter().map(|one| one.digest).collect();
+    assert_eq!(documents, [image.digest, index.digest]);
+    let about: Vec<(Digest, Digest)> =
+        contents.referrers.iter().map(|one| (one.descriptor.digest, one.subject)).collect();
+    assert_eq!(about, [(sbom.digest, index.digest), (signature.digest, sbom.digest)]);
+    let texts = ["{}", "an SBOM", "of the SBOM"].map(|text| Digest::of(text.as_bytes()));
+    let config = layout.image(image).unwrap().manifest.config.digest;
+    let blobs: std::collections::BTreeSet<Digest> =
+        texts.into_iter().chain([config, base.layer.digest, ruby.layer.digest]).collect();
+    assert!(contents.blobs.into_keys().eq(blobs));
+}

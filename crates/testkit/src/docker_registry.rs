@@ -1,0 +1,102 @@
+//! The real registry of Docker's, from the Debian package `docker-registry`, on a port of loopback that is free, with a
+//! storage of its own that goes with it.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+
+use fs_err as fs;
+
+/// The user that [`DockerRegistry::with_password`] knows.
+pub const USER: &str = "tester";
+/// That user's password.
+pub const PASSWORD: &str = "correct horse";
+/// The same, as htpasswd(1) writes it with `-B`.
+const HTPASSWD: &str = "tester:$2y$05$abcdefghijklmnopqrstuuHNbAKRhpaujgo33bRWs.NLUTJO3lOy2\n";
+
+/// A running registry. It ends when it is dropped.
+#[derive(Debug)]
+pub struct DockerRegistry {
+    child: Child,
+    address: String,
+    folder: tempfile::TempDir,
+}
+
+impl DockerRegistry {
+    /// Starts an empty registry that lets everybody in.
+    ///
+    /// # Panics
+    /// When the program is not there or does not start.
+    pub fn start() -> Self {
+        Self::launch("")
+    }
+
+    /// Starts an empty registry that lets [`USER`] in, by Basic authentication.
+    ///
+    /// # Panics
+    /// When the program is not there or does not start.
+    pub fn with_password() -> Self {
+        Self::launch("auth:\n  htpasswd:\n    realm: test\n    path: FOLDER/htpasswd\n")
+    }
+
+    fn launch(more: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let place = folder.path().display().to_string();
+        let config = format!(
+            "version: 0.1\nlog:\n  level: info\n  accesslog:\n    disabled: true\nstorage:\n  filesystem:\n    rootdirectory: {place}/storage\n  \
+             delete:\n    enabled: true\nhttp:\n  addr: 127.0.0.1:0\n  secret: test\n{}",
+            more.replace("FOLDER", &place)
+        );
+        fs::write(folder.path().join("config.yml"), config).expect("its configuration");
+        fs::write(folder.path().join("htpasswd"), HTPASSWD).expect("its users");
+        let mut child = Command::new("docker-registry")
+            .arg("serve")
+            .arg(folder.path().join("config.yml"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("docker-registry starts: it is the Debian package of that name");
+        let mut log = BufReader::new(child.stderr.take().expect("a pipe"));
+        let address = listening(&mut log);
+        // It stops where nobody reads what it says.
+        thread::spawn(move || log.read_to_end(&mut Vec::new()));
+        Self { child, address, folder }
+    }
+
+    /// Its host and port.
+    pub fn host(&self) -> &str {
+        &self.address
+    }
+
+    /// The folder that it keeps everything in.
+    pub fn storage(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+impl Drop for DockerRegistry {
+    fn drop(&mut self) {
+        // It may have ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The address that it says it listens on.
+fn listening(log: &mut impl BufRead) -> String {
+    let mut said = String::new();
+    let mut line = String::new();
+    while log.read_line(&mut line).is_ok_and(|count| count > 0) {
+        if let Some((_, rest)) = line.split_once("listening on ") {
+            return rest
+                .split(|end: char| end == '"' || end.is_whitespace())
+                .next()
+                .unwrap_or_default()
+                .into();
+        }
+        said.push_str(&line);
+        line.clear();
+    }
+    panic!("docker-registry did not start: {said}");
+}
