@@ -38,6 +38,8 @@ pub(crate) enum Verb {
     Run(RunFlags),
     /// Hand an image on as an OCI layout, an archive for `docker load`, or a folder
     Export(ExportFlags),
+    /// Send images to a registry, and set their tags once everything is there
+    Push(PushFlags),
     /// Write the table of sizes in the README from the last run
     Report(ReportFlags),
     /// Resolve the suites anew, and show what changes in the lock
@@ -211,6 +213,25 @@ pub(crate) struct ExportFlags {
     /// Replace the file that is there; for a folder, one that is empty or an earlier export
     #[arg(long)]
     pub(crate) force: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PushFlags {
+    /// Names or tags, or globs over them; every image by default
+    #[arg(value_name = "IMAGE")]
+    pub(crate) images: Vec<String>,
+    /// Where to, as in registry.example.org/team/ruby; tags are those of the images
+    #[arg(long, value_name = "REGISTRY/REPOSITORY")]
+    pub(crate) to: String,
+    /// Another repository of that registry, which blobs are taken from where it has them
+    #[arg(long, value_name = "REGISTRY/REPOSITORY")]
+    pub(crate) mount_from: Vec<String>,
+    /// Speak to this host without TLS; to loopback nobody needs it
+    #[arg(long, value_name = "HOST[:PORT]")]
+    pub(crate) plain_http: Vec<String>,
+    /// Show what every tag would lead to and what would be sent, and change nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 #[derive(Debug, Args)]

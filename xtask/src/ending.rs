@@ -61,6 +61,7 @@ fn hint(error: &(dyn Error + 'static)) -> Option<String> {
         builder::plan::PlanError,
         oci::LayoutError,
         oci::export::ExportError,
+        registry::RegistryError,
         report::ReportError,
         sandbox::SandboxError,
     ]

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use fs_err as fs;
+use registry::Keychain;
 use schema::Architecture;
 
 /// Where apt has its sources (sources.list(5)).
@@ -53,6 +54,21 @@ pub(crate) fn client_options(offline: bool) -> cache::Options {
         offline,
         ..cache::Options::default()
     }
+}
+
+/// Where logins to registries are: the files of Podman's `REGISTRY_AUTH_FILE`, of Docker, and of Podman
+/// (containers-auth.json(5)); and the programs on the `PATH` that they name.
+pub(crate) fn keychain() -> Keychain {
+    let folder = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let docker = folder("DOCKER_CONFIG").or_else(|| folder("HOME").map(|home| home.join(".docker")));
+    let files = [
+        folder("REGISTRY_AUTH_FILE"),
+        docker.map(|folder| folder.join("config.json")),
+        folder("XDG_RUNTIME_DIR").map(|folder| folder.join("containers/auth.json")),
+    ];
+    let keychain = files.into_iter().flatten().fold(Keychain::default(), Keychain::file);
+    let path = env::var_os("PATH").unwrap_or_default();
+    keychain.helper_folders(env::split_paths(&path).filter(|folder| folder.is_absolute()))
 }
 
 /// The texts of the machine's apt sources, in the order in which apt reads them; none where there is no apt.

@@ -5,6 +5,7 @@ mod cli;
 mod ending;
 mod environment;
 mod printer;
+mod transfer;
 mod verbs;
 
 use std::process::ExitCode;
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
         Verb::Why(flags) => verbs::why::why(&flags, &printer),
         Verb::Run(flags) => verbs::run::run(&flags, &printer),
         Verb::Export(flags) => verbs::export::export(&flags, &printer),
+        Verb::Push(flags) => verbs::push::push(&flags, &printer),
         Verb::Report(flags) => verbs::report::report(&flags, &printer),
         Verb::Update(flags) => verbs::update::update(&flags, &printer),
         Verb::SandboxInit => unreachable!("handled above"),

@@ -54,6 +54,11 @@ impl Printer {
         });
     }
 
+    /// Shows a bar below the others, on a terminal.
+    pub(crate) fn add_bar(&self, bar: ProgressBar) -> Option<ProgressBar> {
+        self.bars.as_ref().map(|bars| bars.all.add(bar))
+    }
+
     /// Takes every bar away.
     pub(crate) fn finish(&self) {
         if let Some(bars) = &self.bars {

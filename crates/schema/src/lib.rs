@@ -3,7 +3,7 @@
 //! - [`matrix`]: what to build (`matrix.toml`)
 //! - [`image`]: what an image is (`images/*/image.toml`)
 //! - [`lock`]: which packages it is built from (`matrix.lock`)
-//! - [`reference`]: what images in registries are called
+//! - [`mod@reference`]: what images in registries are called
 //! - [`run`]: what was built and measured (`dist/run.json`)
 //!
 //! Everything is parsed from text that somebody else has read: nothing here opens a file or a connection.

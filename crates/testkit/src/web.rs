@@ -1,9 +1,9 @@
 //! A web server on loopback that does what a test tells it to, also the wrong thing, and remembers what it was asked.
 //!
 //! It serves bytes by path. Each path may have a script: one [`Reply`] for each request to it, the last of them for
-//! all further ones; a script for a method and a path, as `PUT /path`, goes before one for the path alone, and both may
-//! have a query or leave it out. As an HTTP proxy it answers for every host from the same paths, and as a tunnel it connects to
-//! where it was asked to.
+//! all further ones; a script for a method and a path, as `PUT /path`, goes before one for the path alone, both may
+//! have a query or leave it out, and one for a method alone comes last. As an HTTP proxy it answers for every host from
+//! the same paths, and as a tunnel it connects to where it was asked to.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -328,8 +328,13 @@ impl State {
 
 fn next_reply(site: &mut Site, method: &str, target: &str) -> Option<Reply> {
     let path = target.split('?').next().unwrap_or(target);
-    let names =
-        [format!("{method} {target}"), format!("{method} {path}"), target.to_owned(), path.to_owned()];
+    let names = [
+        format!("{method} {target}"),
+        format!("{method} {path}"),
+        target.to_owned(),
+        path.to_owned(),
+        method.to_owned(),
+    ];
     let name = names.into_iter().find(|name| site.scripts.contains_key(name))?;
     let script = site.scripts.get_mut(&name)?;
     if script.len() > 1 { script.pop() } else { script.last().cloned() }

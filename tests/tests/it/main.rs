@@ -16,6 +16,7 @@ mod network;
 mod ordinary_user;
 mod program;
 mod project;
+mod push;
 mod real;
 mod reproducible;
 mod tidiness;

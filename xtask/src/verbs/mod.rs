@@ -4,6 +4,7 @@ pub(crate) mod build;
 pub(crate) mod check;
 pub(crate) mod export;
 pub(crate) mod list;
+pub(crate) mod push;
 pub(crate) mod report;
 pub(crate) mod run;
 pub(crate) mod update;

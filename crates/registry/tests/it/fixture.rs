@@ -135,7 +135,7 @@ impl Place {
     pub(crate) fn with(options: Options) -> Self {
         // No pauses, so that no test sleeps; and a silent server does not keep it for long.
         let limits =
-            Limits { pause: Duration::ZERO, inactivity: Duration::from_secs(2), ..Limits::default() };
+            Limits { pause: Duration::ZERO, inactivity: Duration::from_millis(500), ..Limits::default() };
         let folder = tempfile::tempdir().unwrap();
         Self {
             store: Store::open(&folder.path().join("store")).unwrap(),

@@ -28,7 +28,7 @@ fn a_wrong_blob_is_told_with_what_came() {
         ("truncated", Truncated(40), short(160), 4),
         ("half-closed", Raw(b"HTTP/1.1 200 OK\r\n".to_vec()), " (4 attempts)".into(), 4),
         ("too long", Longer, format!("expected {size} bytes, but the server has {}", size + 1), 1),
-        ("stalled", Stalled(0), "nothing came within 2 s (4 attempts)".into(), 4),
+        ("stalled", Stalled(0), "nothing came within 0.5 s (4 attempts)".into(), 4),
         ("gone", Status(404), format!("cannot find {address}"), 1),
         ("in trouble", Status(500), "the server answered with status 500 (4 attempts)".into(), 4),
         ("altered", Altered, "expected LAYER, but the bytes are sha256:".into(), 1),
