@@ -11,7 +11,7 @@ use oci::{
     Compression, Layout, LayoutError, NewImage, NewLayer, PackError, PackedLayer, Recipe, Writer, annotation,
 };
 use rayon::prelude::*;
-use rootfs::{Content, Entry, Kind, TarOptions, Times, Tree};
+use rootfs::{Content, Entry, Kind, RootPath, TarOptions, Times, Tree};
 use schema::Digest;
 use schema::image::ImageSpec;
 use schema::lock::PackageKey;
@@ -386,8 +386,12 @@ pub(crate) fn record(
 /// What each package gave to the layers of a selection.
 pub(crate) fn package_records(stack: &Stack<'_>, selection: &Selection<'_>) -> Vec<PackageRecord> {
     let mut entries: BTreeMap<&PackageKey, Vec<&Entry>> = BTreeMap::new();
-    let kept = layers::kept(stack, &selection.closure);
-    for (_, entry) in kept.filter(|(path, entry)| !entry.is_directory() && stack.is_new(path)) {
+    // What is installed is there whether something needs it or not.
+    let installed = selection.layers.iter().filter(|layer| layer.spec.installed);
+    let installed = installed.flat_map(|layer| layer.tree.iter());
+    let is_new = |path: &RootPath| stack.is_new(path) && installed_has(selection, path).is_none();
+    let kept = layers::kept(stack, &selection.closure).filter(|(path, _)| is_new(path));
+    for (_, entry) in kept.chain(installed).filter(|(_, entry)| !entry.is_directory()) {
         if let Some(package) = stack.package(entry) {
             entries.entry(&package.key).or_default().push(entry);
         }
@@ -398,6 +402,11 @@ pub(crate) fn package_records(stack: &Stack<'_>, selection: &Selection<'_>) -> V
         PackageRecord { name, version, files: size.files, disk: size.bytes }
     };
     entries.into_iter().map(record).collect()
+}
+
+fn installed_has<'s>(selection: &'s Selection<'_>, path: &RootPath) -> Option<&'s Entry> {
+    let mut installed = selection.layers.iter().filter(|layer| layer.spec.installed);
+    installed.find_map(|layer| layer.tree.get(path))
 }
 
 /// What each rule left out.

@@ -10,7 +10,7 @@ use std::io::Write;
 
 use rayon::prelude::*;
 use rootfs::{Content, Dialect, Layer, Limits, Origin, Tree};
-use schema::image::{Drop, FileContent, LayerSpec};
+use schema::image::{Drop, FileContent, Generator, LayerSpec};
 use schema::lock::{Lock, SetKey};
 use schema::run::{AcceptRecord, DropRecord, LayerRecord, PackageRecord, ShrinkRecord};
 use schema::{Digest, Hasher};
@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::assemble::Placed;
 use crate::check::TreeFault;
 use crate::layers::{self, Policy, Selection};
+use crate::made::Facts;
 use crate::observer::{Event, Observer, Stage};
 use crate::packages;
 use crate::plan::Target;
@@ -80,6 +81,8 @@ pub(crate) struct Step<'a> {
     pub layers: &'a [LayerSpec],
     /// What is left out of them.
     pub drop: Vec<&'a Drop>,
+    /// What goes into its made files.
+    pub facts: Facts,
     /// Whether others may be put on it.
     pub is_base: bool,
 }
@@ -134,7 +137,7 @@ impl Builder {
         for (_, addition) in target.additions(spec) {
             if !addition.layers.is_empty() {
                 let below = steps.last().map(|step| step.key);
-                let set = target.addition_set(addition);
+                let set = target.addition_set(spec, addition);
                 steps.push(self.step(lock, target, below, set, &addition.layers, &addition.drop)?);
             }
         }
@@ -157,11 +160,13 @@ impl Builder {
     ) -> Result<Step<'s>, BuildError> {
         let spec = self.spec();
         let drop: Vec<&Drop> = spec.drop.iter().chain(own_drop).collect();
+        let facts = self.facts(lock, target, layers)?;
         let mut hasher = Hasher::new();
         hasher.field(self.options.tool.as_bytes());
         hasher.field(below.as_ref().map_or(&[][..], |below| below.as_bytes()));
         hasher.field(target.architecture.name().as_bytes());
-        hasher.field(target.row.ruby.as_str().as_bytes());
+        hasher.field(facts.series.as_bytes());
+        hasher.field(facts.apt_sources.as_bytes());
         // The same program writes the same text of the same value.
         hasher.field(
             format!("{:?}", (self.compressions(), layers, &drop, &spec.shrink, &spec.accept)).as_bytes(),
@@ -175,7 +180,17 @@ impl Builder {
             hasher.field(String::from(key.clone()).as_bytes());
             hasher.field(package.digest.as_bytes());
         }
-        Ok(Step { key: hasher.finish(), set, layers, drop, is_base: true })
+        Ok(Step { key: hasher.finish(), set, layers, drop, facts, is_base: true })
+    }
+
+    fn facts(&self, lock: &Lock, target: &Target, layers: &[LayerSpec]) -> Result<Facts, BuildError> {
+        let wanted = FileContent::Generate(Generator::AptSources);
+        let is_wanted = layers.iter().flat_map(|layer| &layer.files).any(|file| file.content == wanted);
+        let apt_sources = match is_wanted {
+            true => self.apt_sources(lock, &target.row.distro)?,
+            false => String::new(),
+        };
+        Ok(Facts { series: target.row.ruby.to_string(), apt_sources })
     }
 
     /// What all these targets hold, by the keys of their steps; each step once, those below before those above.
@@ -308,7 +323,7 @@ impl Builder {
         packages: &'p [Package],
         lower: Tree,
     ) -> Result<Stack<'p>, BuildError> {
-        Stack::new(packages, lower, &self.project.image, step.layers, target.row.ruby.as_str())
+        Stack::new(packages, lower, &self.project.image, step.layers, &step.facts)
             .map_err(|source| BuildError::Tree { image: target.to_string(), source })
     }
 

@@ -7,7 +7,7 @@ use rootfs::{Entry, RootPath};
 
 use crate::layers::Selection;
 use crate::stack::Stack;
-use crate::status;
+use crate::{installed, status};
 
 /// What there is to say of a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +25,9 @@ pub struct Explanation {
     /// What is wrong with it, or cannot be decided, accepted or not.
     pub findings: Vec<Finding>,
 }
+
+/// Why a file is there that nothing needs, in a layer whose packages are installed.
+const INSTALLED: &str = "its package is installed";
 
 /// How a rule made a file smaller.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,6 +126,7 @@ fn real_path(stack: &Stack<'_>, selection: &Selection<'_>, asked: &RootPath) -> 
 
 fn verdict(selection: &Selection<'_>, path: &RootPath, packaged: bool) -> Verdict {
     let layer = selection.layers.iter().find(|layer| layer.tree.get(path).is_some());
+    let installed = layer.is_some_and(|layer| layer.spec.installed);
     let layer = layer.map(|layer| layer.spec.name.clone());
     if let (Some(chain), Some(layer)) = (selection.closure.chain(path), &layer) {
         return Verdict::Kept { layer: layer.clone(), chain };
@@ -132,19 +136,23 @@ fn verdict(selection: &Selection<'_>, path: &RootPath, packaged: bool) -> Verdic
         return Verdict::Dropped { rule: rule.name.clone(), why: rule.reason.clone() };
     }
     match layer {
-        Some(layer) => Verdict::Added { layer, because: because(selection, path) },
+        Some(layer) => Verdict::Added { layer, because: because(selection, path, installed) },
         None if packaged => Verdict::NotNeeded,
         None => Verdict::Unknown,
     }
 }
 
 /// Why something is in a layer that is not in the closure.
-fn because(selection: &Selection<'_>, path: &RootPath) -> &'static str {
+fn because(selection: &Selection<'_>, path: &RootPath, installed: bool) -> &'static str {
     let mut entries = selection.layers.iter().filter_map(|layer| layer.tree.get(path));
     if entries.any(Entry::is_directory) {
         "something in the image is below it"
     } else if path.as_bytes().starts_with(status::FOLDER.as_bytes()) {
         "it is the record of a package that gave a file"
+    } else if path.as_bytes().starts_with(installed::FOLDER.as_bytes()) {
+        "dpkg keeps it of packages that are installed"
+    } else if installed {
+        INSTALLED
     } else {
         "the loader finds a library by it"
     }
@@ -163,6 +171,9 @@ impl fmt::Display for Explanation {
                 for (depth, step) in chain.iter().enumerate() {
                     write!(out, "\n{:1$}{2}", "", 2 * (depth + 1), step.reason)?;
                 }
+            }
+            Verdict::Added { layer, because } if *because == INSTALLED => {
+                write!(out, "{path} is in the layer `{layer}`{from}: {because}")?;
             }
             Verdict::Added { layer, because } => write!(out, "{path} is in the layer `{layer}`: {because}")?,
             Verdict::Dropped { rule, why } => {

@@ -9,12 +9,12 @@ use std::sync::{Arc, LazyLock};
 
 use analyzer::{Closure, Reason, Request, Root, ld_cache};
 use rootfs::{Entry, Kind, Metadata, RootPath, Tree};
-use schema::image::{Drop, LayerSpec, Shrink};
+use schema::image::{Drop, ImagePath, LayerSpec, Shrink};
 use schema::lock::PackageKey;
 
 use crate::shrink::Shrinker;
 use crate::stack::{Package, Stack};
-use crate::status;
+use crate::{installed, status};
 
 /// Where a package says under which licence it is (Debian Policy 12.5).
 const DOCUMENTATION: &str = "/usr/share/doc";
@@ -71,26 +71,34 @@ pub(crate) fn select<'a>(stack: &Stack<'_>, policy: Policy<'a>) -> Selection<'a>
     let mut shrinker = Shrinker::new(policy.shrink);
     for (position, layer) in policy.layers.iter().enumerate() {
         request = request_for(&stack.tree, policy.drop, &policy.layers[..=position]);
-        let grown = closure_with_licences(stack, &mut request);
+        let mut grown = closure_with_licences(stack, &mut request);
         let is_new = |path: &&RootPath| !closure.entries.contains_key(*path) && stack.is_new(path);
         let mut tree = stack.tree.select(grown.entries.keys().filter(is_new).cloned());
-        shrinker.apply(&mut tree);
-        shrinker.link(&mut tree);
-        for (path, entry) in tree.iter() {
-            image.insert(path.clone(), entry.clone()).expect("it is as in the stack, where it fits");
+        if layer.installed {
+            let installed = installed::select(stack, &request.drop);
+            add(&mut tree, &stack.tree.select(installed.kept.into_iter()));
+            grown.dropped.extend(installed.dropped);
+        } else {
+            shrinker.apply(&mut tree);
+            shrinker.link(&mut tree);
         }
-        for (path, record) in status::records(contributors(stack, &grown).into_values(), stack, &image) {
+        add(&mut image, &tree);
+        let new = match layer.installed {
+            true => installed::records(stack, &image),
+            false => status::records(contributors(stack, &grown).into_values(), stack, &image),
+        };
+        for (path, record) in new {
             // Where an upper layer adds to what a package gave, its record there covers the lower one.
             if records.get(&path) != Some(&record) {
                 tree.insert(path.clone(), made(stack, record.clone()))
-                    .expect("status.d is a folder that no package has");
+                    .expect("packages have no folders where dpkg has its records");
                 records.insert(path, record);
             }
         }
         layers.push(SelectedLayer { spec: layer, tree });
         closure = grown;
     }
-    if let (Some(cache), Some(top)) = (loader_cache(stack, &closure), layers.last_mut()) {
+    if let (Some(cache), Some(top)) = (loader_cache(stack, &image), layers.last_mut()) {
         top.tree.insert(LOADER_CACHE.clone(), cache).expect("/etc is a folder");
     }
     Selection { request, closure, layers, shrinker, image }
@@ -98,12 +106,18 @@ pub(crate) fn select<'a>(stack: &Stack<'_>, policy: Policy<'a>) -> Selection<'a>
 
 /// The loader's cache, where a library of the image is found by that alone. `ldconfig` would make it on an installation,
 /// from a maintainer script.
-fn loader_cache(stack: &Stack<'_>, closure: &Closure) -> Option<Entry> {
+fn loader_cache(stack: &Stack<'_>, image: &Tree) -> Option<Entry> {
     let mut libraries = ld_cache::libraries(&stack.tree);
-    let is_new = |path: &RootPath| closure.entries.contains_key(path) && stack.is_new(path);
-    libraries.retain(|library| is_new(&library.path) || stack.lower.get(&library.path).is_some());
-    let needed = libraries.iter().any(|library| library.needs_cache && is_new(&library.path));
+    libraries.retain(|library| image.get(&library.path).is_some());
+    let needed = libraries.iter().any(|library| library.needs_cache && stack.is_new(&library.path));
     needed.then(|| made(stack, ld_cache::write(&libraries)))
+}
+
+/// Puts everything of one tree into another.
+fn add(tree: &mut Tree, new: &Tree) {
+    for (path, entry) in new.iter() {
+        tree.insert(path.clone(), entry.clone()).expect("both are as in the stack, where they fit");
+    }
 }
 
 fn made(stack: &Stack<'_>, bytes: Vec<u8>) -> Entry {
@@ -116,7 +130,9 @@ fn request_for(tree: &Tree, drop: &[&Drop], layers: &[LayerSpec]) -> Request {
         let roots =
             layer.roots.iter().filter(|root| !root.optional || analyzer::matches(tree, root.path.as_str()));
         let roots = roots.map(|root| (root.path.as_str(), &root.why));
-        roots.chain(layer.files.iter().map(|file| (file.path.as_str(), &file.why)))
+        let is_there = |path: &ImagePath| analyzer::matches(tree, path.as_str());
+        let files = layer.files.iter().filter(move |file| file.needs.as_ref().is_none_or(is_there));
+        roots.chain(files.map(|file| (file.path.as_str(), &file.why)))
     });
     let drop = drop.iter().filter(|drop| {
         drop.shadowed_by.as_ref().is_none_or(|pattern| analyzer::matches(tree, pattern.as_str()))
@@ -224,6 +240,7 @@ mod tests {
     use testkit::elf::Elf;
     use testkit::tar::Tar;
 
+    use crate::made::Facts;
     use crate::project::ImageFolder;
 
     const IMAGE: &str = r#"
@@ -280,7 +297,13 @@ why = "there is a newer one"
         }
         let key = PackageKey { name: name.into(), version: "1".into(), architecture: "amd64".into() };
         let data = Content::from(tar.finish());
-        Package { key, control: format!("Package: {name}").into(), md5sums: md5sums.into(), data }
+        Package {
+            key,
+            control: format!("Package: {name}").into(),
+            md5sums: md5sums.into(),
+            records: BTreeMap::new(),
+            data,
+        }
     }
 
     fn image() -> ImageFolder {
@@ -295,7 +318,8 @@ why = "there is a newer one"
     fn layers(packages: &[Package]) -> BTreeMap<String, Vec<String>> {
         let image = image();
         let spec = &image.spec;
-        let stack = Stack::new(packages, Tree::new(), &image, &spec.layers, "9.9").unwrap();
+        let facts = Facts { series: "9.9".to_owned(), ..Facts::default() };
+        let stack = Stack::new(packages, Tree::new(), &image, &spec.layers, &facts).unwrap();
         let drop: Vec<&Drop> = spec.drop.iter().collect();
         let selection = select(&stack, Policy { layers: &spec.layers, drop: &drop, shrink: &spec.shrink });
         let listed = |(path, entry): (&RootPath, &Entry)| match &entry.kind {

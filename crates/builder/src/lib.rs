@@ -15,6 +15,7 @@ pub mod project;
 mod assemble;
 mod contents;
 mod error;
+mod installed;
 mod layers;
 mod made;
 mod mirrors;

@@ -29,7 +29,7 @@ impl Wish {
         Self {
             image: target.image_set(spec),
             gems: target.gem_set(spec),
-            additions: additions.map(|addition| target.addition_set(addition)).collect(),
+            additions: additions.map(|addition| target.addition_set(spec, addition)).collect(),
         }
     }
 

@@ -11,6 +11,15 @@ const CERTIFICATES: &str = "/usr/share/ca-certificates/mozilla";
 /// The package base-files' own account of the distro (os-release(5)).
 const OS_RELEASE: &str = "/usr/lib/os-release";
 
+/// What is made into files that is not in the image's description.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Facts {
+    /// The first two numbers of the Ruby.
+    pub(crate) series: String,
+    /// Where the packages come from, as apt reads it (sources.list(5)).
+    pub(crate) apt_sources: String,
+}
+
 /// A file that cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum MadeError {
@@ -57,7 +66,8 @@ pub enum MadeError {
 }
 
 /// Puts a made file into a tree, in place of what a package may have there, and gives its place. What is made from a
-/// package's files has their origin, so that the package stands for it; the rest has `origin`.
+/// package's files has their origin, so that the package stands for it; the rest has `origin`. None where what it is for is
+/// not there.
 ///
 /// # Errors
 /// When its place cannot be reached, or what it is made of is missing.
@@ -65,9 +75,14 @@ pub(crate) fn make(
     tree: &mut Tree,
     spec: &FileSpec,
     image: &ImageFolder,
-    series: &str,
+    facts: &Facts,
     origin: Origin,
-) -> Result<RootPath, MadeError> {
+) -> Result<Option<RootPath>, MadeError> {
+    if let Some(needed) = &spec.needs
+        && !analyzer::matches(tree, needed.as_str())
+    {
+        return Ok(None);
+    }
     let path = place(tree, spec.path.as_str())?;
     let metadata = |default: u32| Metadata {
         uid: spec.owner,
@@ -78,12 +93,15 @@ pub(crate) fn make(
     let entry = match &spec.content {
         FileContent::Copy(source) => file((image.file(source).to_vec(), origin)),
         FileContent::Folder(_) => Entry::directory(metadata(0o755), origin),
-        FileContent::Link(target) => Entry::symlink(target.replace("{series}", series), origin),
+        FileContent::Link(target) => Entry::symlink(target.replace("{series}", &facts.series), origin),
         FileContent::Generate(Generator::CaCertificates) => file(certificates(tree, &path)?),
         FileContent::Generate(Generator::OsRelease) => file(os_release(tree, &path)?),
+        FileContent::Generate(Generator::AptSources) => {
+            file((facts.apt_sources.clone().into_bytes(), origin))
+        }
     };
     match tree.insert(path.clone(), entry) {
-        Ok(()) => Ok(path),
+        Ok(()) => Ok(Some(path)),
         Err(source) => Err(MadeError::Insert { path, source }),
     }
 }

@@ -41,6 +41,14 @@ impl Mirrors {
         bases.map(|base| format!("{base}/{}", package.path)).collect()
     }
 
+    /// The address of a suite at the snapshot service, as it was when it was locked.
+    fn snapshot_of(&self, suite: &str) -> Option<String> {
+        let date = self.dates.get(suite)?;
+        let surely = date.checked_add(SNAPSHOT_DELAY).unwrap_or(*date);
+        let mirror = mirror::snapshot(surely);
+        if self.security.iter().any(|name| name == suite) { mirror.security } else { Some(mirror.debian) }
+    }
+
     /// Where suites are as they are now.
     pub(crate) fn current(&self) -> Vec<Mirror> {
         let snapshot = self.snapshot.then(|| mirror::snapshot(self.now));
@@ -49,6 +57,33 @@ impl Mirrors {
 }
 
 impl Builder {
+    /// Where the packages of a distro come from, as apt reads it (sources.list(5)): the mirror that the matrix names, or
+    /// the snapshot service as of when each suite was locked. So what is installed later fits what is there, and the same
+    /// lock gives the same text on every machine.
+    pub(crate) fn apt_sources(&self, lock: &Lock, distro: &str) -> Result<String, BuildError> {
+        let distro = &self.project.matrix.distros[distro];
+        let named = self.project.matrix.mirror.as_ref();
+        let mirrors = Mirrors { live: Vec::new(), snapshot: true, ..self.mirrors(lock)? };
+        let mut text =
+            "# Where the packages of this image come from, as they were when these were chosen.\n".to_owned();
+        let suites = distro.suites.iter().map(|suite| (suite, false));
+        for (suite, secure) in suites.chain(distro.security.iter().map(|suite| (suite, true))) {
+            let line = match named {
+                Some(named) => {
+                    let address = if secure { &named.security } else { &named.main };
+                    format!("deb {address} {suite} main\n")
+                }
+                None => match mirrors.snapshot_of(suite) {
+                    // An index of then is past its end now.
+                    Some(address) => format!("deb [check-valid-until=no] {address} {suite} main\n"),
+                    None => continue,
+                },
+            };
+            text.push_str(&line);
+        }
+        Ok(text)
+    }
+
     /// The mirrors, with the snapshot service as it was when each suite was locked.
     pub(crate) fn mirrors(&self, lock: &Lock) -> Result<Mirrors, BuildError> {
         let named = self.options.mirror.as_ref().or(self.project.matrix.mirror.as_ref());

@@ -160,6 +160,7 @@ fn open_one(
         key: key.clone(),
         control: deb.control().into(),
         md5sums: deb.md5sums().map(|sums| sums.to_vec()).unwrap_or_default(),
+        records: deb.records().clone(),
         data: data.content().clone(),
     })
 }

@@ -292,9 +292,13 @@ impl Target {
         options.chain([(&*variant.name, &variant.addition)]).collect()
     }
 
-    /// What an addition's layers ask of its distro.
-    pub fn addition_set(&self, addition: &Addition) -> SetKey {
-        self.set(addition.packages.iter().cloned().collect())
+    /// What an addition's layers ask of its distro; where packages are installed, those of the image are too.
+    pub fn addition_set(&self, spec: &ImageSpec, addition: &Addition) -> SetKey {
+        let mut wants: BTreeSet<String> = addition.packages.iter().cloned().collect();
+        if addition.layers.iter().any(|layer| layer.installed) {
+            wants.extend(self.image_set(spec).wants);
+        }
+        self.set(wants)
     }
 
     /// What this target asks of its distro for the image itself.

@@ -142,7 +142,13 @@ impl Builder {
             gems.retain(|key, _| !image.keys().any(|chosen| chosen.name == key.name));
             gems.extend(image.clone());
             for set in &wish.additions {
-                resolution.sets.insert(set.clone(), choose(&everything, distro, set)?);
+                let mut addition = choose(&everything, distro, set)?;
+                if set.wants.is_superset(&wish.image.wants) {
+                    // The image's own packages are installed, so they are the very same.
+                    addition.retain(|key, _| !image.keys().any(|chosen| chosen.name == key.name));
+                    addition.extend(image.clone());
+                }
+                resolution.sets.insert(set.clone(), addition);
             }
             resolution.sets.insert(wish.image.clone(), image);
             resolution.sets.insert(wish.gems.clone(), gems);

@@ -1,13 +1,13 @@
 //! One tree out of many: merged /usr, the packages, and the made files of an image, with the provenance of each entry.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rootfs::{Content, Entry, InsertError, Origin, RootPath, StackError, TarError, Tree};
 use rootfs::{Dialect, Layer, Limits};
 use schema::image::LayerSpec;
 use schema::lock::PackageKey;
 
-use crate::made::{self, MadeError};
+use crate::made::{self, Facts, MadeError};
 use crate::project::ImageFolder;
 
 /// The links that every Debian since bookworm has at the top of its root, and that debootstrap, not a package, makes
@@ -23,6 +23,8 @@ pub(crate) struct Package {
     pub control: Vec<u8>,
     /// Its list of MD5 sums, where it has one (deb-md5sums(5)).
     pub md5sums: Vec<u8>,
+    /// What else its control archive has, by name.
+    pub records: BTreeMap<String, Content>,
     /// Its files.
     pub data: Content,
 }
@@ -71,7 +73,7 @@ pub enum TreeError {
 
 impl<'a> Stack<'a> {
     /// Stacks `packages`, in their order, what an image has of `lower` on them, and the made files of `layers` on that;
-    /// `series` is the Ruby's. What `lower` has stays as it is there: a package gives what is missing in it.
+    /// `facts` go into these. What `lower` has stays as it is there: a package gives what is missing in it.
     ///
     /// # Errors
     /// When a package is no acceptable one, or a file cannot be made.
@@ -80,7 +82,7 @@ impl<'a> Stack<'a> {
         lower: Tree,
         image: &ImageFolder,
         layers: &[LayerSpec],
-        series: &str,
+        facts: &Facts,
     ) -> Result<Self, TreeError> {
         let made = made_origin(packages);
         let mut tree = merged_usr(made).map_err(TreeError::MergedUsr)?;
@@ -92,7 +94,7 @@ impl<'a> Stack<'a> {
         }
         let mut paths = BTreeSet::new();
         for file in layers.iter().flat_map(|layer| &layer.files) {
-            paths.insert(made::make(&mut tree, file, image, series, made)?);
+            paths.extend(made::make(&mut tree, file, image, facts, made)?);
         }
         Ok(Self { tree, made: paths, lower, packages })
     }
@@ -105,6 +107,11 @@ impl<'a> Stack<'a> {
     /// The origin of what no package brought.
     pub(crate) fn made_origin(&self) -> Origin {
         made_origin(self.packages)
+    }
+
+    /// The packages, in their order.
+    pub(crate) const fn packages(&self) -> &'a [Package] {
+        self.packages
     }
 
     /// The package that an entry came from or was made from, if any.

@@ -36,7 +36,7 @@ pub(crate) fn records<'a>(
 }
 
 /// The lines of an `md5sums` file whose file is in the image, with the sum that it has there.
-fn sums_of(md5sums: &[u8], stack: &Stack<'_>, image: &Tree) -> Vec<u8> {
+pub(crate) fn sums_of(md5sums: &[u8], stack: &Stack<'_>, image: &Tree) -> Vec<u8> {
     let mut kept = Vec::new();
     for line in md5sums.split(|byte| *byte == b'\n') {
         // 32 digits, two spaces, and a path without a slash in front (deb-md5sums(5)).

@@ -1,8 +1,9 @@
 //! Binary packages: an `ar` archive of a version, a control archive and a data archive (deb(5)).
 //!
 //! [`Deb::open`] reads the first two; the data archive stays packed until [`Deb::data_tar`] unpacks it. Everything
-//! that a package claims is bounded before memory is taken for it. Maintainer scripts are never looked at.
+//! that a package claims is bounded before memory is taken for it. Maintainer scripts are never run.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 
 use rootfs::{Content, Dialect, Kind, Layer, Limits, Origin, RootPath, StackError, TarError, Tree};
@@ -73,6 +74,7 @@ pub enum DebError {
 pub struct Deb<'a> {
     control: String,
     md5sums: Option<Content>,
+    records: BTreeMap<String, Content>,
     data: Packed<'a>,
 }
 
@@ -108,9 +110,9 @@ impl<'a> Deb<'a> {
         }
         let control = control.ok_or(DebError::Missing("control.tar"))?;
         let data = data.ok_or(DebError::Missing("data.tar"))?;
-        let (control, md5sums) = read_control(control)?;
+        let Described { control, md5sums, records } = read_control(control)?;
         control::paragraph(&control)?;
-        Ok(Self { control, md5sums, data })
+        Ok(Self { control, md5sums, records, data })
     }
 
     /// The text of its control file: one paragraph.
@@ -121,6 +123,12 @@ impl<'a> Deb<'a> {
     /// The MD5 sums of its files, as md5sum(1) writes them, if it brings them.
     pub fn md5sums(&self) -> Option<&Content> {
         self.md5sums.as_ref()
+    }
+
+    /// What else is in its control archive, by name: what dpkg keeps of a package that is installed, as the list of its
+    /// configuration files, and its maintainer scripts, of which none is run or read here.
+    pub fn records(&self) -> &BTreeMap<String, Content> {
+        &self.records
     }
 
     /// Unpacks its data archive into `out`: a plain tar of at most `limit` bytes, whose number it gives.
@@ -148,22 +156,27 @@ fn check_format(text: &[u8]) -> Result<(), DebError> {
     }
 }
 
-/// Finds the two files of the control archive that are of use here.
-fn read_control(packed: Packed<'_>) -> Result<(String, Option<Content>), DebError> {
+/// What is in a control archive.
+struct Described {
+    control: String,
+    md5sums: Option<Content>,
+    records: BTreeMap<String, Content>,
+}
+
+/// Reads the files of the control archive.
+fn read_control(packed: Packed<'_>) -> Result<Described, DebError> {
     let mut tar = Vec::new();
     packed.unpack("control.tar", &mut tar, CONTROL_LIMIT)?;
     let mut tree = Tree::new();
     tree.stack(&Layer::parse(Content::from(tar), Dialect::Debian, Limits::default())?, Origin::default())?;
-    let file = |name: &[u8]| {
-        let path = RootPath::root().join(name).ok()?;
-        match &tree.get(&path)?.kind {
-            Kind::File(file) => Some(file.content.clone()),
-            _ => None,
-        }
-    };
-    let control = file(b"control").ok_or(DebError::NoControl)?;
+    let files = tree.children(&RootPath::root()).filter_map(|(path, entry)| match &entry.kind {
+        Kind::File(file) => Some((str::from_utf8(path.name()).ok()?.to_owned(), file.content.clone())),
+        _ => None,
+    });
+    let mut records: BTreeMap<String, Content> = files.collect();
+    let control = records.remove("control").ok_or(DebError::NoControl)?;
     let control = str::from_utf8(&control).map_err(|_| DebError::ControlNotText)?.to_owned();
-    Ok((control, file(b"md5sums")))
+    Ok(Described { control, md5sums: records.remove("md5sums"), records })
 }
 
 /// A member of an `ar` archive.
@@ -256,6 +269,14 @@ mod tests {
                 "{packing:?}: {error}"
             );
         }
+    }
+
+    #[test]
+    fn what_else_is_in_the_control_archive_is_kept_by_name() {
+        let bytes = package().record("conffiles", "/etc/x\n").record("postinst", "#!/bin/sh\n").build();
+        let deb = Deb::open(&bytes).unwrap();
+        let records: Vec<_> = deb.records().iter().map(|(name, text)| (name.as_str(), &**text)).collect();
+        assert_eq!(records, [("conffiles", &b"/etc/x\n"[..]), ("postinst", b"#!/bin/sh\n")]);
     }
 
     #[test]

@@ -174,6 +174,11 @@ impl Layer {
         let members = parser.members()?;
         Ok(Self { members, dialect, limits })
     }
+
+    /// The paths of its members as they are written, in the order of the tar: links above them are not followed.
+    pub fn paths(&self) -> impl Iterator<Item = &RootPath> {
+        self.members.iter().map(|member| &member.path)
+    }
 }
 
 struct Parser {

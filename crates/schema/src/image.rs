@@ -90,6 +90,9 @@ pub struct LayerSpec {
     pub roots: Vec<RootSpec>,
     /// Files that no package brings as they are needed; no two of them, nor of another layer's, have one path.
     pub files: Vec<FileSpec>,
+    /// It has every file of its packages that no lower layer has, and the records that dpkg keeps of them: they are
+    /// installed, but for what rules leave out. Nothing of it is made smaller.
+    pub installed: bool,
 }
 
 /// Files that are in the image for their own sake.
@@ -116,6 +119,8 @@ pub struct FileSpec {
     pub mode: Option<Mode>,
     /// Its owner, user and group alike.
     pub owner: u32,
+    /// What has to be there, or it is not made.
+    pub needs: Option<ImagePath>,
     /// Why it is wanted.
     pub why: String,
 }
@@ -141,6 +146,8 @@ pub enum Generator {
     CaCertificates,
     /// The distro's `os-release` under the name of a distroless image.
     OsRelease,
+    /// Where the distro's packages come from, for apt: as of when they were locked.
+    AptSources,
 }
 
 /// Files that are left out though something reaches them.
@@ -274,6 +281,8 @@ struct WrittenLayer {
     roots: Vec<RootSpec>,
     #[serde(default)]
     files: Vec<Spanned<WrittenFile>>,
+    #[serde(default)]
+    installed: bool,
 }
 
 #[derive(Deserialize)]
@@ -289,25 +298,26 @@ struct WrittenFile {
     mode: Option<Mode>,
     #[serde(default)]
     owner: u32,
+    needs: Option<ImagePath>,
     why: String,
 }
 
 impl WrittenLayer {
     fn read(self, document: &Document<'_>) -> Result<LayerSpec, ParseError> {
-        let Self { name, roots, files } = self;
+        let Self { name, roots, files, installed } = self;
         let files = files.into_iter().map(|file| {
             let span = file.span();
             file.into_inner().read().map_err(|message| document.error(Some(span), message, None))
         });
         let files = files.collect::<Result<Vec<_>, _>>()?.concat();
-        Ok(LayerSpec { name: name.into_inner(), roots, files })
+        Ok(LayerSpec { name: name.into_inner(), roots, files, installed })
     }
 }
 
 impl WrittenFile {
     /// One file, or a link for each of the names in a folder.
     fn read(self) -> Result<Vec<FileSpec>, String> {
-        let Self { path, copy, folder, link, names, generate, mode, owner, why } = self;
+        let Self { path, copy, folder, link, names, generate, mode, owner, needs, why } = self;
         if !names.is_empty() && link.is_none() {
             return Err(format!("file `{path}` has `names`, which only links have"));
         }
@@ -323,7 +333,7 @@ impl WrittenFile {
         let mut contents = contents.into_iter().flatten();
         match (contents.next(), contents.next()) {
             (Some(content), None) => {
-                let file = FileSpec { path, content, mode, owner, why };
+                let file = FileSpec { path, content, mode, owner, needs, why };
                 let named =
                     |name: &value::FileName| FileSpec { path: name.below(&file.path), ..file.clone() };
                 Ok(if names.is_empty() { vec![file] } else { names.iter().map(named).collect() })

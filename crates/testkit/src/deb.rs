@@ -56,6 +56,7 @@ pub struct Package {
     fields: Vec<(String, String)>,
     data: Tar,
     md5sums: String,
+    records: Vec<(String, String)>,
     packing: Packing,
 }
 
@@ -66,6 +67,7 @@ impl Package {
             fields: Vec::new(),
             data: Tar::new().folder("./"),
             md5sums: String::new(),
+            records: Vec::new(),
             packing: Packing::Gzip,
         };
         package.field("Package", name).field("Version", version).field("Architecture", "amd64")
@@ -97,6 +99,13 @@ impl Package {
         self
     }
 
+    /// With this file in its control archive, beside the usual ones.
+    #[must_use]
+    pub fn record(mut self, name: &str, content: &str) -> Self {
+        self.records.push((format!("./{name}"), content.to_owned()));
+        self
+    }
+
     /// With both of its archives packed like that.
     #[must_use]
     pub fn packing(mut self, packing: Packing) -> Self {
@@ -116,11 +125,9 @@ impl Package {
 
     /// The members of its outer archive, to be put together by [`ar`].
     pub fn members(&self) -> Vec<(String, Vec<u8>)> {
-        let control = Tar::new()
-            .folder("./")
-            .file("./control", self.control())
-            .file("./md5sums", &self.md5sums)
-            .finish();
+        let control =
+            Tar::new().folder("./").file("./control", self.control()).file("./md5sums", &self.md5sums);
+        let control = self.records.iter().fold(control, |tar, (name, text)| tar.file(name, text)).finish();
         let data = self.data.clone().finish();
         let suffix = self.packing.suffix();
         vec![

@@ -316,7 +316,7 @@ fn a_mistake_in_the_project_has_its_place_and_the_nearest_word() {
     insta::assert_snapshot!(mistake("images/tiny/image.toml", "generate = \"os-release\"", "generate = \"os-releases\""), @r#"
     status 2
     -- errors
-    error: images/tiny/image.toml:26:48: unknown variant `os-releases`, expected `ca-certificates` or `os-release`
+    error: images/tiny/image.toml:26:48: unknown variant `os-releases`, expected one of `ca-certificates`, `os-release`, `apt-sources`
        |
     26 |     { path = "/usr/lib/os-release", generate = "os-releases", why = "scanners tell the distro by it" },
        |                                                ^

@@ -1,14 +1,17 @@
 //! The variants of an image and the options of a row: their names, what they share, and that one more costs nothing but
 //! itself; rules that are switched off.
 
+use std::process::Command;
+
 use fs_err as fs;
 use serde_json::Value;
+use testkit::archive::Suite;
 use testkit::deb::Package;
 use testkit::elf::Elf;
 
 use crate::mirror::{Mirror, package, program, ruby, suite};
 use crate::project::Project;
-use testkit::archive::Suite;
+use crate::skip;
 
 /// What the description of the small image says of its variants.
 const VARIANTS: &str = r#"
@@ -282,4 +285,112 @@ fn a_rule_can_be_switched_off() {
     error: images/tiny/image.toml has no rule `zzz`
     hint: the rules are pages
     ");
+}
+
+const INSTALLED: &str = r#"
+[[variants]]
+name = "dev"
+why = "for building"
+on-demand = true
+packages = ["compiler"]
+drop = [{ name = "manuals", paths = ["/usr/share/man"], why = "read elsewhere" }]
+
+[[variants.layers]]
+name = "dev"
+installed = true
+roots = [{ path = "/usr/bin/compile", why = "it compiles" }]
+files = [
+    { path = "/usr/bin/cc", link = "compile", needs = "/usr/bin/compile", why = "its usual name" },
+    { path = "/usr/bin/c++", link = "compile++", needs = "/usr/bin/compile++", why = "where it is there" },
+    { path = "/etc/apt/sources.list", generate = "apt-sources", why = "where packages come from" },
+]
+"#;
+
+/// A package with everything that dpkg keeps records of.
+fn compiler() -> Package {
+    package("compiler", "2")
+        .field("Depends", "libc6, headers")
+        .member(program("bin/compile", Elf::program().needs("libc.so.6").build()))
+        .file("etc/compiler.conf", "fast\n")
+        .file("usr/share/man/man1/compile.1", "a page")
+        .record("conffiles", "/etc/compiler.conf\n")
+        .record("postinst", "#!/bin/sh\nexit 1\n")
+        .record("triggers", "interest-noawait ldconfig\ninterest /usr/lib/plugins\nactivate other\n")
+}
+
+fn headers() -> Package {
+    package("headers", "1").field("Multi-Arch", "same").file("usr/include/h.h", "int h;\n")
+}
+
+#[test]
+fn packages_that_are_installed_are_so_for_dpkg_too() {
+    let mirror = Mirror::empty();
+    mirror.publish(&suite("trixie", ruby("3.3").into_iter().chain([compiler(), headers()])));
+    mirror.publish_security(&Suite::new("trixie-security"));
+    let project = project(&mirror, &[VARIANTS, INSTALLED]);
+    project.run(&["build", "tiny:3.3-dev", "tiny:3.3", "--no-check"]).good();
+    let (plain, dev) = (layers(&project, "tiny:3.3"), layers(&project, "tiny:3.3-dev"));
+    assert_eq!(plain[..], dev[..2]);
+
+    let files = project.folder().join("files");
+    project
+        .run(&["export", "tiny:3.3-dev", "--format", "dir", "--output", &files.display().to_string()])
+        .good();
+    let read = |path: &str| fs::read_to_string(files.join(path)).unwrap_or_else(|error| error.to_string());
+    assert!(!files.join("usr/share/man").exists(), "a rule leaves it out");
+    assert!(files.join("usr/include/h.h").exists(), "nothing needs it, and its package is installed");
+    assert!(!files.join("usr/bin/c++").exists(), "what it needs is not there");
+    let status = read("var/lib/dpkg/status");
+    let compiler = status.split("\n\n").find(|entry| entry.starts_with("Package: compiler\n"));
+    insta::assert_snapshot!(compiler.expect("it is installed"), @"
+    Package: compiler
+    Version: 2
+    Architecture: amd64
+    Depends: libc6, headers
+    Status: install ok installed
+    Conffiles:
+     /etc/compiler.conf b8742dfd3b9fa3d9beeaac3a1a557617
+    ");
+    insta::assert_snapshot!(read("var/lib/dpkg/info/compiler.list"), @"
+    /.
+    /usr/share/doc/compiler/copyright
+    /bin/compile
+    /etc/compiler.conf
+    ");
+    insta::assert_snapshot!(read("var/lib/dpkg/triggers/File"), @"/usr/lib/plugins compiler");
+    insta::assert_snapshot!(read("var/lib/dpkg/triggers/ldconfig"), @"compiler/noawait");
+    insta::assert_snapshot!(read("var/lib/dpkg/info/compiler.postinst"), @"
+    #!/bin/sh
+    exit 1
+    ");
+    insta::assert_snapshot!(read("var/lib/dpkg/info/headers:amd64.list"), @"
+    /.
+    /usr/share/doc/headers/copyright
+    /usr/include/h.h
+    ");
+    let sources = read("etc/apt/sources.list").replace(&mirror.server.url(""), "[mirror]");
+    insta::assert_snapshot!(sources, @"
+    # Where the packages of this image come from, as they were when these were chosen.
+    deb [mirror]/debian trixie main
+    deb [mirror]/debian-security trixie-security main
+    ");
+    let paths = ["/usr/include/h.h", "/usr/share/man/man1/compile.1", "/usr/bin/cc", "/var/lib/dpkg/status"];
+    let reasons = paths.map(|path| project.run(&["why", "tiny:3.3-dev", path]).output);
+    insta::assert_snapshot!(reasons.concat(), @"
+    /usr/include/h.h is in the layer `dev`, from package headers 1: its package is installed
+    /usr/share/man/man1/compile.1 is left out, from package compiler 2
+      by the rule `manuals`: read elsewhere
+    /usr/bin/cc is in the layer `dev`
+      root: its usual name
+    /var/lib/dpkg/status is in the layer `dev`: dpkg keeps it of packages that are installed
+    ");
+
+    match Command::new("dpkg-query").arg("--admindir").arg(files.join("var/lib/dpkg")).arg("--show").output()
+    {
+        Ok(listed) => {
+            let listed = String::from_utf8(listed.stdout).unwrap();
+            assert!(listed.contains("compiler\t2") && listed.contains("ruby3.3\t3.3.8-2"), "{listed}");
+        }
+        Err(why) => skip("what dpkg says of installed packages", &why.to_string()),
+    }
 }

@@ -115,7 +115,7 @@ fn what_is_wrong_has_its_place() {
        | ^
     hint: did you mean `working-directory`?
 
-    image.toml:24:63: unknown variant `ca-certificate`, expected `ca-certificates` or `os-release`
+    image.toml:24:63: unknown variant `ca-certificate`, expected one of `ca-certificates`, `os-release`, `apt-sources`
        |
     24 |     { path = "/etc/ssl/certs/ca-certificates.crt", generate = "ca-certificate", why = "HTTPS" },
        |                                                               ^
