@@ -30,7 +30,7 @@ impl GemPackages {
     }
 
     /// What `script` reads to make a gem source of these packages.
-    pub(crate) fn input_of(&self, script: &str) -> Vec<u8> {
+    pub fn input_of(&self, script: &str) -> Vec<u8> {
         with_data(script, &self.tar)
     }
 }

@@ -43,7 +43,8 @@ fn the_image_runs_and_passes_its_checks_in_docker() {
     docker(&[&["image", "rm", "--force"], tags.as_slice()].concat()).expect("the image goes");
 }
 
-fn docker(arguments: &[&str]) -> Result<String, String> {
+/// Runs a command of Docker. Gives standard output, or what was said when it failed.
+pub(crate) fn docker(arguments: &[&str]) -> Result<String, String> {
     let output = Command::new("docker").args(arguments).output().map_err(|error| error.to_string())?;
     outcome(output)
 }

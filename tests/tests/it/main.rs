@@ -5,6 +5,7 @@ mod architectures;
 mod build;
 mod checks;
 mod docker;
+mod example;
 mod faults;
 mod image;
 mod interrupted;

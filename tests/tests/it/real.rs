@@ -1,7 +1,7 @@
 //! The real images, built in a folder of their own from the packages that the machine's cache has, as `cargo xtask build-all`
 //! leaves them there. The network is not used.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use fs_err as fs;
@@ -34,6 +34,16 @@ pub(crate) fn build(project: &Path, image: &str) -> Result<(), String> {
     run(project, &["build", image, "--no-check", "--offline", "--locked"])
         .map(drop)
         .map_err(|why| format!("it was not built on this machine: run `cargo xtask build-all`\n{why}"))
+}
+
+/// The machine's own cache, where the program has it.
+#[expect(clippy::disallowed_methods, reason = "the program that is tested looks there")]
+pub(crate) fn cache() -> PathBuf {
+    let folder = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    folder("DISTROLESS_RUBY_CACHE").unwrap_or_else(|| {
+        let caches = folder("XDG_CACHE_HOME").or_else(|| Some(folder("HOME")?.join(".cache")));
+        caches.expect("a home").join("distroless-ruby")
+    })
 }
 
 /// Standard output, or what was said when it failed.
