@@ -30,4 +30,5 @@ pub use client::{Client, Download, Limits, Options, Progress};
 pub use exchange::{Answer, Method, Request, Upload};
 pub use fault::{Failure, Fault, FetchError, Limit};
 pub use proxy::ProxyError;
+pub use redirect::same_origin;
 pub use store::{Lock, Store, StoreError};

@@ -36,7 +36,7 @@ pub(crate) fn follow(from: &str, location: &str) -> Result<String, Fault> {
 }
 
 /// Whether two addresses have the same origin (RFC 6454, section 5). A port that is not written is the scheme's own.
-pub(crate) fn same_origin(one: &str, other: &str) -> bool {
+pub fn same_origin(one: &str, other: &str) -> bool {
     let origin = |address: &str| {
         let uri: Uri = address.parse().ok()?;
         let scheme = uri.scheme_str()?.to_ascii_lowercase();

@@ -77,14 +77,14 @@ impl<'a> Registry<'a> {
 
     /// The answer to a request, whatever it is but a refusal to know us. Passing faults are tried again.
     pub(crate) fn send(&self, place: Place<'_>, request: &Request<'_>) -> Result<Answer, Fault> {
-        self.let_through(place, |authorization| {
+        self.let_through(place, request.url, |authorization| {
             token::ask(self.client, &Request { authorization, ..request.clone() })
         })
     }
 
     /// As [`Self::send`], but a passing fault is told: what went before has to be done again too.
     pub(crate) fn send_once(&self, place: Place<'_>, request: &Request<'_>) -> Result<Answer, Stop> {
-        let answer = self.let_through(place, |authorization| {
+        let answer = self.let_through(place, request.url, |authorization| {
             self.client.exchange(&Request { authorization, ..request.clone() }).map_err(Stop::Passing)
         })?;
         answer.passing_fault().map_or(Ok(answer), |fault| Err(Stop::Passing(fault)))
@@ -93,11 +93,17 @@ impl<'a> Registry<'a> {
     fn let_through<E: From<Fault>>(
         &self,
         place: Place<'_>,
+        url: &str,
         ask: impl Fn(Option<&str>) -> Result<Answer, E>,
     ) -> Result<Answer, E> {
+        // The session of an upload may be elsewhere, at somebody who is told nothing of us.
+        if !place.endpoint.has(url) {
+            return ask(None);
+        }
         let sent = self.authorization(place)?;
         let answer = ask(sent.as_deref())?;
-        if answer.status != 401 {
+        // Who asks for a login where a redirect led gets none either.
+        if answer.status != 401 || !place.endpoint.has(&answer.url) {
             return Ok(answer);
         }
         // A token that ended, or the first request of all.

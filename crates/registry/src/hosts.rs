@@ -96,6 +96,11 @@ impl Endpoint {
         format!("{}/v2/{}{repository}/{rest}", self.origin, self.prefix)
     }
 
+    /// Whether an address is one of the registry itself.
+    pub(crate) fn has(&self, url: &str) -> bool {
+        cache::same_origin(&self.origin, url)
+    }
+
     /// What a repository is called here.
     pub(crate) fn repository(&self, path: &str) -> String {
         format!("{}{path}", self.prefix)

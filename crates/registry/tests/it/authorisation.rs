@@ -1,7 +1,7 @@
 //! Logins: nobody, a user and a password, and tokens from a service, which end.
 
 use registry::{Credential, Fault, Keychain};
-use testkit::web::{Answer, Reply, Request};
+use testkit::web::{Answer, Reply, Request, Server};
 
 use crate::fixture::{Place, Scripted, blob, files, manifest, stacked, told};
 
@@ -107,6 +107,22 @@ fn a_token_that_ended_is_not_sent() {
     scripted.server.script("/token", [token(r#"{"token":"abc","expires_in":0}"#)]);
     Place::new().pull(&scripted.reference()).unwrap();
     assert!(to_service(&scripted).len() > 1, "one that lives for no time is got anew for the next request");
+}
+
+#[test]
+fn a_login_that_somebody_else_asks_for_is_none() {
+    let (scripted, storage) = (Scripted::new(), Server::start());
+    let elsewhere = Answer::new(307).header("Location", storage.url("/manifest"));
+    scripted.server.script(&manifest("3"), [Reply::Answer(elsewhere)]);
+    let asks = format!("Bearer realm=\"{}\"", storage.url("/token"));
+    storage.script("/manifest", [Reply::Answer(Answer::new(401).header("WWW-Authenticate", asks))]);
+    storage.script("/token", [token(r#"{"token":"abc"}"#)]);
+    let mut place = Place::new();
+    place.keychain = Keychain::default().given(&scripted.host(), password("u", "p"));
+    let error = place.pull(&scripted.reference()).unwrap_err();
+    assert!(matches!(*error.fault, Fault::Denied { .. }), "{}", told(&error));
+    let asked: Vec<String> = storage.requests().into_iter().map(|request| request.target).collect();
+    assert_eq!(asked, ["/manifest"]);
 }
 
 #[test]

@@ -180,6 +180,29 @@ fn a_broken_upload_begins_anew() {
 }
 
 #[test]
+fn a_session_elsewhere_is_told_nothing_of_us() {
+    let (server, storage, mut place) = (empty(), Server::start(), Place::new());
+    let layout = layout(&place.folder.path().join("oci"));
+    let to = repository(&host(&server), "ruby");
+    let asks = Answer::new(401).header("WWW-Authenticate", "Basic realm=\"x\"");
+    let session = Answer::new(202).header("Location", storage.url("/session"));
+    server.script("HEAD /v2/ruby/manifests/3.4", [Reply::Answer(asks.clone()), Reply::Status(404)]);
+    server.script("POST /v2/ruby/blobs/uploads/", [Reply::Answer(session)]);
+    storage.script("PUT /session", [Reply::Answer(asks)]);
+    place.keychain = Keychain::default()
+        .given(&host(&server), Credential::Password { user: USER.into(), password: PASSWORD.into() });
+    let registry = place.registry();
+    let plan = registry.plan_push(&layout, &names(&layout), &to, &[]).unwrap();
+    let error = registry.push(&layout, &plan, &()).unwrap_err();
+    let knows_us = |server: &Server| -> Vec<bool> {
+        server.requests().iter().map(|request| request.header("authorization").is_some()).collect()
+    };
+    assert!(knows_us(&server)[1..].iter().all(|knows| *knows));
+    assert!(!storage.requests().is_empty() && !knows_us(&storage).contains(&true));
+    assert!(matches!(*error.fault, Fault::Denied { .. }), "{}", told(&error));
+}
+
+#[test]
 fn nothing_is_tagged_after_a_failure() {
     let (server, place) = (empty(), Place::new());
     let layout = layout(&place.folder.path().join("oci"));
