@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
-pub use addition::{Addition, Choice, Variant};
+pub use addition::{Addition, RowOption, Variant};
 pub use path::{ImagePath, Pattern};
 pub use value::{Always, Mode, User};
 
@@ -37,7 +37,7 @@ pub struct ImageSpec {
     /// Its forms, each under a tag of its own; the first has the plain tags too. Never empty.
     pub variants: Vec<Variant>,
     /// What rows may have besides.
-    pub options: Vec<Choice>,
+    pub options: Vec<RowOption>,
     /// What is left out of it.
     pub drop: Vec<Drop>,
     /// What of it is made smaller.
@@ -262,7 +262,7 @@ struct Written {
     #[serde(default)]
     variants: Vec<addition::WrittenVariant>,
     #[serde(default)]
-    options: Vec<addition::WrittenChoice>,
+    options: Vec<addition::WrittenOption>,
     #[serde(default)]
     drop: Vec<Spanned<Drop>>,
     #[serde(default)]

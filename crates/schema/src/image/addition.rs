@@ -29,7 +29,7 @@ pub struct Variant {
 
 /// Something that a row may have beside what the image has.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Choice {
+pub struct RowOption {
     /// What rows call it, and what stands in their tags.
     pub name: String,
     /// What it is for.
@@ -70,9 +70,10 @@ pub(super) struct WrittenVariant {
     drop: Vec<Spanned<Drop>>,
 }
 
+/// Says again what variants and options have alike: serde's `flatten` would take the places of mistakes from errors.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(super) struct WrittenChoice {
+pub(super) struct WrittenOption {
     name: Spanned<String>,
     why: String,
     #[serde(default, deserialize_with = "value::environment::<_, value::Template>")]
@@ -94,11 +95,11 @@ impl WrittenVariant {
     }
 }
 
-impl WrittenChoice {
-    pub(super) fn read(self, document: &Document<'_>) -> Result<Choice, ParseError> {
+impl WrittenOption {
+    pub(super) fn read(self, document: &Document<'_>) -> Result<RowOption, ParseError> {
         let Self { name, why, environment, packages, layers, drop } = self;
         let name = word(document, name)?;
-        Ok(Choice { name, why, addition: addition(document, environment, packages, layers, drop)? })
+        Ok(RowOption { name, why, addition: addition(document, environment, packages, layers, drop)? })
     }
 }
 
@@ -129,7 +130,7 @@ pub(super) fn variants(
 pub(super) fn verify_names(
     document: &Document<'_>,
     variants: &[WrittenVariant],
-    options: &[WrittenChoice],
+    options: &[WrittenOption],
 ) -> Result<(), ParseError> {
     let names = variants.iter().map(|variant| &variant.name).chain(options.iter().map(|option| &option.name));
     document.refuse_doubled("variant or option", names.map(|name| (name.get_ref().as_str(), name.span())))?;
@@ -145,7 +146,7 @@ pub(super) fn verify_names(
 /// Every name of a variant or an option.
 pub(super) fn names<'a>(
     variants: &'a [WrittenVariant],
-    options: &'a [WrittenChoice],
+    options: &'a [WrittenOption],
 ) -> impl Iterator<Item = &'a str> {
     let options = options.iter().map(|option| &option.name);
     variants.iter().map(|variant| &variant.name).chain(options).map(|name| name.get_ref().as_str())
@@ -154,7 +155,7 @@ pub(super) fn names<'a>(
 /// Every layer of variants and options, with the name that it has.
 pub(super) fn layers<'a>(
     variants: &'a [WrittenVariant],
-    options: &'a [WrittenChoice],
+    options: &'a [WrittenOption],
 ) -> impl Iterator<Item = &'a Spanned<String>> {
     let layers = variants.iter().flat_map(|variant| &variant.layers);
     layers.chain(options.iter().flat_map(|option| &option.layers)).map(|layer| &layer.name)
