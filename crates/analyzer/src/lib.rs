@@ -82,5 +82,5 @@ pub use closure::{Closure, Reason, Step};
 pub use elf::ElfError;
 pub use engine::analyze;
 pub use finding::{Finding, FindingKind, Severity};
-pub use pattern::matches;
+pub use pattern::{BadPattern, Drops, matches};
 pub use request::{Drop, Reach, Request, Root, Wanted};

@@ -67,9 +67,9 @@ pub fn matches(tree: &dyn Filesystem, pattern: &str) -> bool {
     expand(tree, pattern).is_ok_and(|found| found.paths.iter().any(exists))
 }
 
-/// Which drop takes which path.
+/// Which drop takes which path: a glob takes what it names, and all below that.
 #[derive(Debug)]
-pub(crate) struct Drops<'r> {
+pub struct Drops<'r> {
     named: &'r [Drop],
     globs: GlobSet,
     /// For each glob of the set, which drop it belongs to.
@@ -77,11 +77,11 @@ pub(crate) struct Drops<'r> {
 }
 
 /// A pattern that is no glob, and what is wrong with it.
-pub(crate) type BadPattern = (String, String);
+pub type BadPattern = (String, String);
 
 impl<'r> Drops<'r> {
     /// Takes the globs that are some, and gives back those that are none.
-    pub(crate) fn new(drops: &'r [Drop]) -> (Self, Vec<BadPattern>) {
+    pub fn new(drops: &'r [Drop]) -> (Self, Vec<BadPattern>) {
         let mut set = GlobSetBuilder::new();
         let mut owners = Vec::new();
         let mut bad = Vec::new();
@@ -108,7 +108,7 @@ impl<'r> Drops<'r> {
     }
 
     /// The index of the first drop that takes a real path.
-    pub(crate) fn taking(&self, path: &RootPath) -> Option<usize> {
+    pub fn taking(&self, path: &RootPath) -> Option<usize> {
         if self.globs.is_empty() {
             return None;
         }

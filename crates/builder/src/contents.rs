@@ -91,41 +91,52 @@ impl Contents {
     /// What is in these and in those that were put on them.
     fn with(mut self, upper: Self) -> Self {
         self.layers.extend(upper.layers);
-        for package in upper.packages {
-            match self.packages.iter_mut().find(|lower| lower.name == package.name) {
-                Some(lower) => {
-                    lower.files += package.files;
-                    lower.disk += package.disk;
-                }
-                None => self.packages.push(package),
-            }
-        }
+        join(
+            &mut self.packages,
+            upper.packages,
+            |package| &package.name,
+            |lower, upper| {
+                lower.files += upper.files;
+                lower.disk += upper.disk;
+            },
+        );
         self.packages.sort_by(|one, other| one.name.cmp(&other.name));
-        for dropped in upper.dropped {
-            match self.dropped.iter_mut().find(|lower| lower.name == dropped.name) {
-                Some(lower) => {
-                    lower.files += dropped.files;
-                    lower.disk += dropped.disk;
-                }
-                None => self.dropped.push(dropped),
-            }
-        }
-        for shrunk in upper.shrunk {
-            match self.shrunk.iter_mut().find(|lower| lower.name == shrunk.name) {
-                Some(lower) => {
-                    lower.files += shrunk.files;
-                    lower.saved += shrunk.saved;
-                }
-                None => self.shrunk.push(shrunk),
-            }
-        }
-        for accepted in upper.accepted {
-            if !self.accepted.contains(&accepted) {
-                self.accepted.push(accepted);
-            }
-        }
+        join(
+            &mut self.dropped,
+            upper.dropped,
+            |dropped| &dropped.name,
+            |lower, upper| {
+                lower.files += upper.files;
+                lower.disk += upper.disk;
+            },
+        );
+        join(
+            &mut self.shrunk,
+            upper.shrunk,
+            |shrunk| &shrunk.name,
+            |lower, upper| {
+                lower.files += upper.files;
+                lower.saved += upper.saved;
+            },
+        );
+        join(&mut self.accepted, upper.accepted, |accepted| accepted, |_, _| {});
         self.undecided.extend(upper.undecided);
         self
+    }
+}
+
+/// Puts records beside lower ones; of two about the same, `add` makes one.
+fn join<R, K: PartialEq + ?Sized>(
+    lower: &mut Vec<R>,
+    upper: Vec<R>,
+    key: impl Fn(&R) -> &K,
+    add: impl Fn(&mut R, R),
+) {
+    for record in upper {
+        match lower.iter_mut().find(|lower| key(lower) == key(&record)) {
+            Some(lower) => add(lower, record),
+            None => lower.push(record),
+        }
     }
 }
 
@@ -134,17 +145,15 @@ impl Builder {
     pub(crate) fn steps<'s>(&'s self, lock: &Lock, target: &Target) -> Result<Vec<Step<'s>>, BuildError> {
         let spec = self.spec();
         let mut steps = vec![self.step(lock, target, None, target.image_set(spec), &spec.layers, &[])?];
-        for (_, addition) in target.additions(spec) {
+        let additions = target.additions(spec);
+        for (position, (_, addition)) in additions.iter().enumerate() {
             if !addition.layers.is_empty() {
                 let below = steps.last().map(|step| step.key);
                 let set = target.addition_set(spec, addition);
-                steps.push(self.step(lock, target, below, set, &addition.layers, &addition.drop)?);
+                let step = self.step(lock, target, below, set, &addition.layers, &addition.drop)?;
+                // The last is the variant, which nothing is put on.
+                steps.push(Step { is_base: position + 1 < additions.len(), ..step });
             }
-        }
-        // A variant is put on options, and nothing on a variant.
-        let options = target.row.options.len();
-        for step in steps.iter_mut().skip(1 + options) {
-            step.is_base = false;
         }
         Ok(steps)
     }

@@ -6,8 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use analyzer::Drop;
-use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use analyzer::{Drop, Drops};
 use md5::{Digest as _, Md5};
 use rootfs::{Dialect, Kind, Layer, Limits, RootPath, Tree};
 
@@ -26,21 +25,15 @@ pub(crate) struct Installed {
     pub dropped: BTreeMap<RootPath, usize>,
 }
 
-/// Everything that packages have above the lower layers of a stack, less what these rules leave out: a folder goes with
-/// all below it.
+/// Everything that packages have above the lower layers of a stack, less what these rules leave out.
 pub(crate) fn select(stack: &Stack<'_>, rules: &[Drop]) -> Installed {
-    let globs: Vec<GlobSet> = rules.iter().map(|rule| globs(&rule.globs)).collect();
-    let rule_for = |path: &RootPath| {
-        globs.iter().position(|globs| {
-            let is_match = |path: &RootPath| globs.is_match(&*String::from_utf8_lossy(path.as_bytes()));
-            is_match(path) || path.ancestors().any(|folder| is_match(&folder))
-        })
-    };
+    let (drops, bad) = Drops::new(rules);
+    debug_assert!(bad.is_empty(), "a description has valid patterns only");
     let mut installed = Installed::default();
-    for (path, _) in
-        stack.tree.iter().filter(|(path, entry)| stack.is_new(path) && stack.package(entry).is_some())
-    {
-        match rule_for(path) {
+    let packaged =
+        stack.tree.iter().filter(|(path, entry)| stack.is_new(path) && stack.package(entry).is_some());
+    for (path, _) in packaged {
+        match drops.taking(path) {
             Some(rule) => {
                 installed.dropped.insert(path.clone(), rule);
             }
@@ -50,15 +43,6 @@ pub(crate) fn select(stack: &Stack<'_>, rules: &[Drop]) -> Installed {
         }
     }
     installed
-}
-
-fn globs(patterns: &[String]) -> GlobSet {
-    let mut set = GlobSetBuilder::new();
-    for pattern in patterns {
-        let glob = GlobBuilder::new(pattern).literal_separator(true).build();
-        set.add(glob.expect("a description has valid patterns only"));
-    }
-    set.build().expect("each pattern of it is valid")
 }
 
 /// What dpkg keeps of the packages of a stack that are installed in `image`, by paths.
