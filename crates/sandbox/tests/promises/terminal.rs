@@ -144,13 +144,14 @@ fn the_size_of_the_terminal_is_known_and_its_change_is_told() {
 #[test]
 fn signals_that_would_end_the_caller_are_for_the_command() {
     let fixture = Fixture::new();
+    // A shell that waits hears a signal at any moment; one that reads may have come to the very call too late.
     let script = "for name in HUP INT QUIT TERM; do trap \"echo heard $name; exit 5\" $name; done; \
-                  echo ready; read line";
+                  /bin/probe sleep & wait";
     for (signal, name) in
         [(Signal::HUP, "HUP"), (Signal::INT, "INT"), (Signal::QUIT, "QUIT"), (Signal::TERM, "TERM")]
     {
         let mut session = Session::without_terminal(&fixture, "USR1", script);
-        session.hear("ready");
+        session.hear("asleep");
         session.signal(signal);
         let said = session.end();
         assert!(said.contains(&format!("heard {name}\r\nExited(5)")), "{said}");
@@ -160,11 +161,11 @@ fn signals_that_would_end_the_caller_are_for_the_command() {
 #[test]
 fn what_the_caller_ignores_is_not_for_the_command() {
     let fixture = Fixture::new();
-    let script = "trap 'echo hung up' HUP; trap 'echo heard; exit 5' TERM; echo ready; read line";
+    let script = "trap 'echo hung up' HUP; trap 'echo heard; exit 5' TERM; /bin/probe sleep & wait";
     let mut session = Session::without_terminal(&fixture, "HUP", script);
-    session.hear("ready");
+    session.hear("asleep");
     session.signal(Signal::HUP);
     session.signal(Signal::TERM);
     let said = session.end();
-    assert!(said.contains("ready\r\nheard\r\nExited(5)"), "{said}");
+    assert!(said.contains("asleep\r\nheard\r\nExited(5)"), "{said}");
 }
