@@ -1,8 +1,8 @@
 //! From selected layers to an image in the layout: packed, described and recorded.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::{self, Write};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex, OnceLock};
 
 use cache::{Store, StoreError};
 use jiff::Timestamp;
@@ -78,27 +78,28 @@ pub(crate) struct Packed {
 
 /// The layers that a layout was seen to have undamaged during a run: they are not read again.
 #[derive(Debug, Default)]
-pub(crate) struct Placed(Mutex<BTreeSet<Digest>>);
+pub(crate) struct Placed(Mutex<BTreeMap<Digest, Arc<OnceLock<bool>>>>);
 
 impl Placed {
     /// Whether the layout has this blob; it is read where that is not known yet.
     pub(crate) fn has(&self, layout: &Layout, blob: &Descriptor) -> bool {
-        if self.knows(&blob.digest) {
-            return true;
-        }
-        let has = layout.blob(blob).is_ok();
-        if has {
-            self.insert(blob.digest);
-        }
-        has
+        // One thread reads it; the others wait for what it finds.
+        *self.of(blob.digest).get_or_init(|| layout.blob(blob).is_ok())
     }
 
     fn knows(&self, digest: &Digest) -> bool {
-        self.0.lock().expect("no thread panics while it looks").contains(digest)
+        let blobs = self.0.lock().expect("no thread panics while it looks");
+        blobs.get(digest).is_some_and(|found| found.get() == Some(&true))
     }
 
+    /// The layout has it now.
     fn insert(&self, digest: Digest) {
-        self.0.lock().expect("no thread panics while it says so").insert(digest);
+        let found = Arc::new(OnceLock::from(true));
+        self.0.lock().expect("no thread panics while it says so").insert(digest, found);
+    }
+
+    fn of(&self, digest: Digest) -> Arc<OnceLock<bool>> {
+        Arc::clone(self.0.lock().expect("no thread panics while it looks").entry(digest).or_default())
     }
 }
 

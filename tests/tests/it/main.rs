@@ -20,6 +20,7 @@ mod project;
 mod push;
 mod real;
 mod reproducible;
+mod scale;
 mod tidiness;
 mod updates;
 mod variants;
