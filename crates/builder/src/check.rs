@@ -200,6 +200,22 @@ impl Builder {
         Ok(layout.resolve(reference)?)
     }
 
+    /// The digest of each target's manifest, once it is built.
+    ///
+    /// # Errors
+    /// When the layout cannot be read.
+    pub fn manifests(&self, targets: &[Target]) -> Result<Vec<Option<Digest>>, BuildError> {
+        // What is not there is not built yet.
+        let Ok(layout) = self.layout() else { return Ok(vec![None; targets.len()]) };
+        let names = layout.references()?;
+        let manifest = |target: &Target| {
+            let (name, descriptor) = names.get_key_value(target.name.as_str())?;
+            let images = layout.image_index(name, descriptor.clone()).ok()?;
+            Some(images.image(target.architecture, Prefer::Gzip).ok()?.descriptor.digest)
+        };
+        Ok(targets.par_iter().map(manifest).collect())
+    }
+
     /// The layout that images are in.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ use std::io::Write;
 
 use rayon::prelude::*;
 use rootfs::{Content, Dialect, Layer, Limits, Origin, Tree};
-use schema::image::{Drop, FileContent, Generator, LayerSpec};
+use schema::image::{Addition, Drop, FileContent, Generator, LayerSpec};
 use schema::lock::{Lock, SetKey};
 use schema::run::{AcceptRecord, DropRecord, LayerRecord, PackageRecord, ShrinkRecord};
 use schema::{Digest, Hasher};
@@ -23,6 +23,7 @@ use crate::made::Facts;
 use crate::observer::{Event, Observer, Stage};
 use crate::packages;
 use crate::plan::Target;
+use crate::project::ImageFolder;
 use crate::stack::{Package, Stack};
 use crate::verify::{self, FindingsError};
 use crate::{BuildError, Builder, assemble, packages_of};
@@ -87,6 +88,52 @@ pub(crate) struct Step<'a> {
     pub is_base: bool,
 }
 
+/// A part of an image's description that has layers: the image's own, or those of an option or a variant.
+#[derive(Debug, Clone, Copy)]
+struct Part<'a> {
+    /// The name of the option or variant.
+    name: Option<&'a str>,
+    layers: &'a [LayerSpec],
+    drop: &'a [Drop],
+}
+
+impl<'a> Part<'a> {
+    fn of(name: &'a str, addition: &'a Addition) -> Self {
+        Self { name: Some(name), layers: &addition.layers, drop: &addition.drop }
+    }
+}
+
+/// The digests of the parts of a description: of what they say and of the files that they name.
+#[derive(Debug)]
+pub(crate) struct Parts(BTreeMap<Option<String>, Digest>);
+
+impl Parts {
+    /// Those of an image.
+    pub(crate) fn of(image: &ImageFolder) -> Self {
+        let spec = &image.spec;
+        let options = spec.options.iter().map(|option| Part::of(&option.name, &option.addition));
+        let variants = spec.variants.iter().map(|variant| Part::of(&variant.name, &variant.addition));
+        let own = Part { name: None, layers: &spec.layers, drop: &[] };
+        let digest = |part: Part<'_>| {
+            let mut hasher = Hasher::new();
+            // The same program writes the same text of the same value.
+            let text = format!("{:?}", (part.layers, part.drop, &spec.drop, &spec.shrink, &spec.accept));
+            hasher.field(text.as_bytes());
+            for file in part.layers.iter().flat_map(|layer| &layer.files) {
+                if let FileContent::Copy(source) = &file.content {
+                    hasher.field(image.file(source));
+                }
+            }
+            (part.name.map(str::to_owned), hasher.finish())
+        };
+        Self([own].into_iter().chain(options).chain(variants).map(digest).collect())
+    }
+
+    fn digest(&self, part: Part<'_>) -> Digest {
+        self.0[&part.name.map(str::to_owned)]
+    }
+}
+
 impl Contents {
     /// What is in these and in those that were put on them.
     fn with(mut self, upper: Self) -> Self {
@@ -144,13 +191,14 @@ impl Builder {
     /// The steps to what a target holds, lowest first: never none.
     pub(crate) fn steps<'s>(&'s self, lock: &Lock, target: &Target) -> Result<Vec<Step<'s>>, BuildError> {
         let spec = self.spec();
-        let mut steps = vec![self.step(lock, target, None, target.image_set(spec), &spec.layers, &[])?];
+        let image = Part { name: None, layers: &spec.layers, drop: &[] };
+        let mut steps = vec![self.step(lock, target, None, target.image_set(spec), image)?];
         let additions = target.additions(spec);
-        for (position, (_, addition)) in additions.iter().enumerate() {
+        for (position, (name, addition)) in additions.iter().enumerate() {
             if !addition.layers.is_empty() {
                 let below = steps.last().map(|step| step.key);
                 let set = target.addition_set(spec, addition);
-                let step = self.step(lock, target, below, set, &addition.layers, &addition.drop)?;
+                let step = self.step(lock, target, below, set, Part::of(name, addition))?;
                 // The last is the variant, which nothing is put on.
                 steps.push(Step { is_base: position + 1 < additions.len(), ..step });
             }
@@ -164,11 +212,9 @@ impl Builder {
         target: &Target,
         below: Option<Digest>,
         set: SetKey,
-        layers: &'s [LayerSpec],
-        own_drop: &'s [Drop],
+        part @ Part { layers, drop, .. }: Part<'s>,
     ) -> Result<Step<'s>, BuildError> {
-        let spec = self.spec();
-        let drop: Vec<&Drop> = spec.drop.iter().chain(own_drop).collect();
+        let drop: Vec<&Drop> = self.spec().drop.iter().chain(drop).collect();
         let facts = self.facts(lock, target, layers)?;
         let mut hasher = Hasher::new();
         hasher.field(self.options.tool.as_bytes());
@@ -176,15 +222,8 @@ impl Builder {
         hasher.field(target.architecture.name().as_bytes());
         hasher.field(facts.series.as_bytes());
         hasher.field(facts.apt_sources.as_bytes());
-        // The same program writes the same text of the same value.
-        hasher.field(
-            format!("{:?}", (self.compressions(), layers, &drop, &spec.shrink, &spec.accept)).as_bytes(),
-        );
-        for file in layers.iter().flat_map(|layer| &layer.files) {
-            if let FileContent::Copy(source) = &file.content {
-                hasher.field(self.project.image.file(source));
-            }
-        }
+        hasher.field(format!("{:?}", self.compressions()).as_bytes());
+        hasher.field(self.parts.digest(part).as_bytes());
         for (key, package) in packages_of(lock, &set)? {
             hasher.field(String::from(key.clone()).as_bytes());
             hasher.field(package.digest.as_bytes());

@@ -86,6 +86,7 @@ pub enum LockUse {
 #[derive(Debug)]
 pub struct Builder {
     project: Project,
+    parts: contents::Parts,
     store: Store,
     client: Client,
     options: Options,
@@ -101,6 +102,7 @@ impl Builder {
         let mut project = Project::open(root, options.lock == LockUse::Replace)?;
         project.image.switch_off(&options.keep)?;
         Ok(Self {
+            parts: contents::Parts::of(&project.image),
             project,
             store: Store::open(&options.cache)?,
             client: Client::new(options.client.clone())?,

@@ -29,13 +29,14 @@ pub(crate) fn list(flags: &ListFlags, printer: &Printer) -> anyhow::Result<Endin
     let architectures = Architectures::only_or_host(flags.arch);
     let targets =
         builder.plan(&Selection { architectures, variants: Variants::All, ..Selection::default() })?;
+    let manifests = builder.manifests(&targets)?;
     let listed: Vec<Listed> = targets
         .iter()
-        .map(|target| {
+        .zip(manifests)
+        .map(|(target, manifest)| {
             // Until the lock says which, it is the series.
             let locked = builder.locked_version(target);
             let ruby = locked.unwrap_or_else(|| target.row.ruby.to_string());
-            let image = builder.image(&target.name, Some(target.architecture));
             Listed {
                 name: target.name.clone(),
                 references: target.references(&ruby),
@@ -44,8 +45,7 @@ pub(crate) fn list(flags: &ListFlags, printer: &Printer) -> anyhow::Result<Endin
                 ruby,
                 distro: target.row.distro.clone(),
                 architecture: target.architecture.to_string(),
-                // What is not there is not built yet.
-                manifest: image.ok().map(|image| image.descriptor.digest),
+                manifest,
             }
         })
         .collect();
