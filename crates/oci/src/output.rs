@@ -53,24 +53,39 @@ impl Output<'_> {
         // Everything passing is inside, and gone with it, whatever happens.
         let passing = tempfile::Builder::new().prefix(".export-").tempdir_in(beside);
         let passing = passing.map_err(|source| self.io(source))?;
+        let ending = self.make(&passing, write);
+        let passed = passing.path().to_owned();
+        // Not left to the folder itself, which fails where a folder in it may not be written to.
+        let removed = rootfs::remove_directory(&passed);
+        let _ = passing.keep();
+        ending?;
+        removed.map_err(|source| ExportError::Leftover { path: passed, source })
+    }
+
+    /// Makes the export in the folder `passing`, and puts it into its place.
+    fn make(
+        &self,
+        passing: &TempDir,
+        write: impl FnOnce(&Path) -> Result<(), ExportError>,
+    ) -> Result<(), ExportError> {
+        let path = self.path;
         let staged = passing.path().join("new");
         write(&staged)?;
         // Writing took its time: somebody may have put something there.
         let vacant = self.vacant()?;
         if vacant || matches!(self.form, Form::Archive) {
             // A file takes the place of a file as it is.
-            fs::rename(&staged, path).map_err(|source| self.io(source))?;
+            rootfs::move_written(&staged, path).map_err(|source| self.io(source))?;
         } else {
             let aside = passing.path().join("old");
-            fs::rename(path, &aside).map_err(|source| self.io(source))?;
-            fs::rename(&staged, path).map_err(|source| {
+            rootfs::move_written(path, &aside).map_err(|source| self.io(source))?;
+            rootfs::move_written(&staged, path).map_err(|source| {
                 // The first error is the one to tell.
-                let _ = fs::rename(&aside, path);
+                let _ = rootfs::move_written(&aside, path);
                 self.io(source)
             })?;
         }
-        let passed = passing.path().to_owned();
-        TempDir::close(passing).map_err(|source| ExportError::Leftover { path: passed, source })
+        Ok(())
     }
 
     /// Whether nothing is at the output; what is there and must stay is an error.

@@ -24,6 +24,7 @@ mod stack;
 mod tar_reader;
 mod tar_writer;
 mod tree;
+mod written;
 
 pub use content::Content;
 pub use directory::{DirectoryError, Ownership, write_directory};
@@ -37,3 +38,4 @@ pub use resolve::{ResolveError, Resolved};
 pub use stack::{StackError, StackFault};
 pub use tar_writer::{TarOptions, TarSummary, Times, WriteError, write_tar};
 pub use tree::{InsertError, Tree};
+pub use written::{move_written, remove_directory};
