@@ -36,12 +36,40 @@ fn all() -> Vec<(&'static str, Vec<Vec<u8>>)> {
             ]),
         ),
         (
+            "copyright",
+            texts(&[
+                "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\nUpstream-Name: x\n\nFiles: *\nCopyright: 2020 A\nLicense: GPL-2+ with OpenSSL exception\n\nFiles: debian/*\nLicense: Expat or Artistic, and BSD-3-clause\n text\n .\n more\n\nLicense: GPL-2+\n On Debian systems\n",
+                "Format: 1.0\nLicense: MIT and (Apache-2.0 or Zlib)\n",
+                "This is a free text.\n",
+            ]),
+        ),
+        (
             "deb",
             [Packing::Gzip, Packing::Xz, Packing::Zstd]
                 .map(|packing| package().packing(packing).build())
                 .into(),
         ),
+        (
+            "dlopen_note",
+            texts(&[
+                r#"[{"soname":["liba.so.1","liba.so.0"],"feature":"a","description":"x","priority":"suggested"},{"soname":"libb.so"}]"#,
+                "{\"soname\":[\"libc.so\"],\"priority\":\"required\"}\0\0",
+            ]),
+        ),
         ("elf", elf()),
+        (
+            "gem_specification",
+            texts(&[
+                "# -*- encoding: utf-8 -*-\nGem::Specification.new do |s|\n  s.name = \"a\".freeze\n  s.version = \"1.2.3\"\n  s.licenses = [\"MIT\".freeze, 'Ruby']\n  s.platform = Gem::Platform::RUBY\nend\n",
+                "Gem::Specification.new do |spec|\nspec.name = %q{b}\nspec.version = Gem::Version.new('2')\nspec.license = 'BSD-2-Clause'\nend",
+            ]),
+        ),
+        (
+            "gemfile_lock",
+            texts(&[
+                "GIT\n  remote: https://x.example/a.git\n  revision: 0123\n  specs:\n    a (1.0)\n      b (>= 2)\n\nPATH\n  remote: .\n  specs:\n    c (0.1)\n\nGEM\n  remote: https://x.example/\n  specs:\n    b (2.1-x86_64-linux)\n    b (2.1)\n\nPLATFORMS\n  ruby\n\nDEPENDENCIES\n  a!\n  c!\n\nBUNDLED WITH\n   2.6.2\n",
+            ]),
+        ),
         ("ld_so_conf", texts(&["include /etc/ld.so.conf.d/*.conf\n/opt # folder\n\n/usr/lib\thwcap 0 x\n"])),
         (
             "oci_document",
@@ -67,13 +95,8 @@ fn all() -> Vec<(&'static str, Vec<Vec<u8>>)> {
         ),
         ("relation", texts(&["a (>= 1:2.0~rc1-1) | b:any [amd64] <!nocheck>, c (= ${x}), d"])),
         ("release", [named("/InRelease"), named("/Release")].concat()),
-        (
-            "ruby",
-            texts(&[
-                "require 'set'\nrequire_relative 'other'\nbegin\n  require \"x#{1}\"\nrescue LoadError\nend\n",
-                "extend FFI::Library\nffi_lib ['sodium', 'libsodium.so.23']\nFiddle.dlopen('libc.so.6')\n__END__\nrest",
-            ]),
-        ),
+        ("ruby", ruby()),
+        ("ruby_source", ruby()),
         ("shebang", texts(&["/usr/bin/env -S ruby -w\n", " /usr/bin/ruby\n"])),
         (
             "tar",
@@ -95,6 +118,13 @@ fn all() -> Vec<(&'static str, Vec<Vec<u8>>)> {
 
 fn texts(texts: &[&str]) -> Vec<Vec<u8>> {
     texts.iter().map(|text| text.as_bytes().to_vec()).collect()
+}
+
+fn ruby() -> Vec<Vec<u8>> {
+    texts(&[
+        "require 'set'\nrequire_relative 'other'\nbegin\n  require \"x#{1}\"\nrescue LoadError\nend\n",
+        "extend FFI::Library\nffi_lib ['sodium', 'libsodium.so.23']\nFiddle.dlopen('libc.so.6')\n__END__\nrest",
+    ])
 }
 
 fn package() -> Package {

@@ -76,6 +76,36 @@ pub fn ruby(bytes: &[u8]) {
     ]);
 }
 
+/// Ruby code, for the parser alone.
+pub fn ruby_source(bytes: &[u8]) {
+    analyzer::fuzzing::ruby_source(bytes);
+}
+
+/// A note of an object on the libraries that it opens.
+pub fn dlopen_note(bytes: &[u8]) {
+    analyzer::fuzzing::opened_note(bytes);
+}
+
+/// The gems that Bundler locked.
+pub fn gemfile_lock(bytes: &[u8]) {
+    analyzer::fuzzing::gemfile_lock(&String::from_utf8_lossy(bytes));
+}
+
+/// A Debian copyright file: the licence that comes of it is in SPDX's grammar, and uses every text that comes with it.
+pub fn copyright(bytes: &[u8]) {
+    let sbom::Copyright { licence, texts } = sbom::Copyright::parse(bytes);
+    let licence = licence.map(|licence| licence.to_string()).unwrap_or_default();
+    assert!(licence.is_empty() || spdx::Expression::parse(&licence).is_ok(), "{licence}");
+    assert!(texts.iter().all(|text| licence.contains(&text.reference)), "{licence}");
+}
+
+/// The specification of a gem.
+pub fn gem_specification(bytes: &[u8]) {
+    if let Ok(gem) = sbom::Specification::parse(bytes) {
+        assert!(!gem.name.is_empty() && !gem.version.is_empty());
+    }
+}
+
 /// The configuration of a Ruby.
 pub fn rbconfig(bytes: &[u8]) {
     let library = testkit::elf::Elf::library("libruby.so.3.3").build();

@@ -1,10 +1,11 @@
 //! What a dynamic loader reads of an ELF object before it maps it: the file header, the program headers, the dynamic
-//! section and the versions of symbols (System V ABI, chapters 4 and 5), and what the object says it opens itself. Symbols
-//! and relocations are never looked at.
+//! section, the versions of symbols and the names of undefined ones (System V ABI, chapters 4 and 5), and what the object
+//! says it opens itself. Relocations are never looked at.
 //!
 //! An object counts as damaged where a part that a header names lies outside of the file, even a part that no loader
 //! reads: so a file that was cut anywhere is noticed.
 
+mod imports;
 mod notes;
 mod versions;
 
@@ -12,14 +13,16 @@ use std::ops::Range;
 
 use goblin::container::Ctx;
 use goblin::elf::dynamic::{
-    DT_FLAGS_1, DT_NEEDED, DT_NULL, DT_RPATH, DT_RUNPATH, DT_SONAME, DT_STRSZ, DT_STRTAB, DT_VERDEF,
-    DT_VERNEED,
+    DT_FLAGS_1, DT_GNU_HASH, DT_HASH, DT_NEEDED, DT_NULL, DT_RPATH, DT_RUNPATH, DT_SONAME, DT_STRSZ,
+    DT_STRTAB, DT_SYMTAB, DT_VERDEF, DT_VERNEED,
 };
 use goblin::elf::header::{EI_DATA, EI_OSABI, ELFMAG, ET_DYN, ET_EXEC, Header};
 use goblin::elf::program_header::{PT_DYNAMIC, PT_INTERP, PT_LOAD, PT_NOTE, ProgramHeader};
 use thiserror::Error;
 
 use crate::abi::{Abi, Floats};
+use imports::HashTables;
+pub(crate) use imports::Imports;
 pub(crate) use notes::{Opened, Priority, read_opened};
 use versions::Records;
 pub(crate) use versions::VersionNeed;
@@ -54,7 +57,7 @@ pub(crate) enum Link {
 }
 
 /// One object. The texts are slices of its bytes.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 pub(crate) struct Object<'a> {
     pub(crate) identity: Identity,
     /// The loader that the kernel starts for this program (`PT_INTERP`).
@@ -70,6 +73,8 @@ pub(crate) struct Object<'a> {
     pub(crate) versions: Option<Vec<&'a [u8]>>,
     /// The contents of its notes on the libraries that it opens.
     pub(crate) opened: Vec<&'a [u8]>,
+    /// The symbols that it takes from others.
+    pub(crate) imports: Imports<'a>,
     /// Folders for the needs of this object and of those that it loads. `None` where a RUNPATH stands beside it, which
     /// overrules it.
     pub(crate) rpath: Option<&'a [u8]>,
@@ -163,6 +168,7 @@ impl<'a> Object<'a> {
             version_needs: Vec::new(),
             versions: None,
             opened: Vec::new(),
+            imports: Imports::None,
             rpath: None,
             runpath: None,
             no_default_folders: false,
@@ -222,6 +228,15 @@ impl<'a> Object<'a> {
         }
         if self.runpath.is_some() {
             self.rpath = None;
+        }
+        if let Some(symbols) = value(DT_SYMTAB) {
+            let loaded = |address| loaded_bytes(bytes, segments, address);
+            let hashes = HashTables {
+                gnu: value(DT_GNU_HASH).and_then(loaded),
+                classic: value(DT_HASH).and_then(loaded),
+            };
+            let is_program = self.interpreter.is_some() || !self.identity.is_shared();
+            self.imports = Imports::read(loaded(symbols), table, hashes, is_program, context);
         }
         Ok(())
     }

@@ -13,6 +13,7 @@ use rootfs::{Fault, Filesystem, Kind, Resolved, RootPath};
 use crate::closure::{Closure, Reason};
 use crate::elf::{self, ElfError, Object};
 use crate::finding::{Finding, FindingKind, Severity};
+use crate::libc_use::LibcUse;
 use crate::pattern::{self, BadPattern, Drops, Expansion};
 use crate::request::{Reach, Request, Root, Wanted};
 use crate::rules::{Rule, rules};
@@ -20,6 +21,12 @@ use crate::scope::Scope;
 use crate::scripts::Scripts;
 use crate::search::{Place, System, resolve_text};
 use crate::walk;
+
+/// How the soname of a C library starts that the rules know.
+pub(crate) const LIBC: &[u8] = b"libc.so.";
+
+/// What a program has inside that reads time zones itself.
+const ZONES: &[u8] = b"/zoneinfo";
 
 /// Visits of one generation that one thread takes at a time: most are over in less than a microsecond.
 const BATCH: usize = 64;
@@ -47,6 +54,8 @@ pub(crate) struct Visit<'t> {
     pub(crate) object: Option<Result<Object<'t>, ElfError>>,
     /// Whether the path was visited in no other role before.
     pub(crate) is_first: bool,
+    /// For a C library: what the closure was found to use of it since its last visit.
+    pub(crate) uses: LibcUse,
 }
 
 /// Whether something goes wrong without what is needed.
@@ -79,6 +88,10 @@ pub(crate) struct Answer<'s> {
     findings_for_ruby: Vec<Finding>,
     /// Whether the visit is that of a Ruby.
     is_ruby: bool,
+    /// What the visited object uses of the C library.
+    uses: LibcUse,
+    /// The C library that was visited for the first time.
+    libc: Option<(RootPath, Role)>,
 }
 
 impl Visit<'_> {
@@ -105,6 +118,8 @@ impl<'s> Answer<'s> {
             findings: Vec::new(),
             findings_for_ruby: Vec::new(),
             is_ruby: false,
+            uses: LibcUse::NOTHING,
+            libc: None,
         }
     }
 
@@ -250,6 +265,7 @@ pub fn analyze(tree: &dyn Filesystem, request: &Request) -> Closure {
     loop {
         let generation = work.take(answers);
         let answer = |next: &Next| next.answer(&scope, rules);
+        let generation = if generation.is_empty() { work.visits_of_libc(&scope) } else { generation };
         answers = if generation.is_empty() {
             match scripts.as_mut().and_then(|scripts| scripts.answer(&scope, &work.kept)) {
                 Some(answer) => vec![answer],
@@ -336,6 +352,8 @@ struct Next {
     path: RootPath,
     role: Role,
     is_first: bool,
+    /// As of [`Visit`].
+    uses: LibcUse,
 }
 
 impl Next {
@@ -353,7 +371,12 @@ impl Next {
             role: &self.role,
             object,
             is_first: self.is_first,
+            uses: self.uses,
         };
+        if let Some(object) = visit.whole_object().filter(|_| self.is_first) {
+            answer.uses = LibcUse::of(object, &self.role);
+            answer.libc = visit.library(LIBC).map(|_| (self.path.clone(), self.role.clone()));
+        }
         for rule in rules {
             rule.apply(scope, &visit, &mut answer);
         }
@@ -371,6 +394,11 @@ struct Work {
     findings: Vec<Finding>,
     findings_for_ruby: Vec<Finding>,
     has_ruby: bool,
+    /// The C libraries, each with what it was told of its use.
+    libcs: Vec<(RootPath, Role, LibcUse)>,
+    uses: LibcUse,
+    /// How much of what is kept was searched for time zones.
+    searched: usize,
 }
 
 /// A path that is kept.
@@ -392,6 +420,8 @@ impl Work {
             self.findings.extend(answer.findings);
             self.findings_for_ruby.extend(answer.findings_for_ruby);
             self.has_ruby |= answer.is_ruby;
+            self.uses |= answer.uses;
+            self.libcs.extend(answer.libc.map(|(path, role)| (path, role, LibcUse::NOTHING)));
             generation.extend(answer.reached.into_iter().filter_map(|reached| self.reach(reached)));
         }
         // What a folder holds was reached in order, and this sort makes use of it.
@@ -407,7 +437,7 @@ impl Work {
                 place.insert(self.kept.len());
                 let (next, reasons) = (path.clone(), vec![reason]);
                 self.kept.push(Kept { path, reasons, role: role.clone(), further_roles: Vec::new() });
-                return Some(Next { path: next, role, is_first: true });
+                return Some(Next { path: next, role, is_first: true, uses: LibcUse::NOTHING });
             }
         };
         if !is_on_the_way {
@@ -416,7 +446,42 @@ impl Work {
         let is_known = kept.role == role || kept.further_roles.contains(&role);
         (!is_known).then(|| {
             kept.further_roles.push(role.clone());
-            Next { path, role, is_first: false }
+            Next { path, role, is_first: false, uses: LibcUse::NOTHING }
+        })
+    }
+
+    /// Further visits of the C libraries of which more is used than they were told.
+    fn visits_of_libc(&mut self, scope: &Scope<'_>) -> Vec<Next> {
+        if self.has_ruby {
+            self.uses |= LibcUse::OF_RUBY;
+        }
+        if !self.libcs.is_empty() && !self.uses.has(LibcUse::TIME_ZONES) && self.reads_zones(scope) {
+            self.uses |= LibcUse::TIME_ZONES;
+        }
+        let mut visits = Vec::new();
+        for (path, role, told) in &mut self.libcs {
+            let uses = self.uses.without(*told);
+            if uses != LibcUse::NOTHING {
+                *told = self.uses;
+                visits.push(Next { path: path.clone(), role: role.clone(), is_first: false, uses });
+            }
+        }
+        visits.sort_by(|a, b| (&a.path, &a.role).cmp(&(&b.path, &b.role)));
+        visits
+    }
+
+    /// Whether any object that was not searched yet reads time zones itself, as libraries for dates do.
+    fn reads_zones(&mut self, scope: &Scope<'_>) -> bool {
+        let rest = &self.kept[self.searched..];
+        self.searched = self.kept.len();
+        rest.iter().any(|kept| {
+            let Some(Kind::File(file)) = scope.tree.get(&kept.path).map(|entry| &entry.kind) else {
+                return false;
+            };
+            let is_of_libc = || Object::parse(&file.content).is_ok_and(|object| LibcUse::is_of_libc(&object));
+            elf::is_elf(&file.content)
+                && memchr::memmem::find(&file.content, ZONES).is_some()
+                && !is_of_libc()
         })
     }
 

@@ -109,6 +109,8 @@ pub enum FindingKind {
         /// The method, as `require`.
         call: &'static str,
     },
+    /// A Ruby is there without the file that says where its libraries, encodings and gems lie.
+    NoConfiguration,
     /// A program is in none of the folders of the search path.
     ProgramNotFound {
         /// The name of the program.
@@ -165,6 +167,7 @@ impl Finding {
             FindingKind::GemNotFound { name, .. } => ("gem-not-found", name.clone()),
             FindingKind::NotRuby { .. } => ("not-ruby", String::new()),
             FindingKind::Computed { call } => ("computed", (*call).to_owned()),
+            FindingKind::NoConfiguration => ("no-rbconfig", String::new()),
             FindingKind::ProgramNotFound { name } => ("program-not-found", name.clone()),
             FindingKind::NotFound { path, .. } => ("not-found", path.clone()),
             FindingKind::Dropped { path, .. } => ("dropped", path.to_string()),
@@ -235,6 +238,11 @@ impl fmt::Display for FindingKind {
             }
             Self::NotRuby { problem, .. } => write!(out, "cannot be read as Ruby: {problem}"),
             Self::Computed { call } => write!(out, "calls {call} with a name that it computes"),
+            Self::NoConfiguration => write!(
+                out,
+                "is a Ruby whose rbconfig.rb is not there, so its libraries, encodings and gems cannot be told: install it \
+                 whole, or name them as roots"
+            ),
             Self::ProgramNotFound { name } => write!(out, "cannot find the program {name}"),
             Self::NotFound { path, because } => write!(out, "cannot find {path}, its {because}"),
             Self::Dropped { path, by, because } => {

@@ -58,10 +58,13 @@ mod engine;
 mod finding;
 #[cfg(test)]
 mod fixture;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod gemfile_lock;
 mod gems;
 pub mod ld_cache;
 mod ld_so_conf;
+mod libc_use;
 mod load;
 mod loader;
 mod memo;

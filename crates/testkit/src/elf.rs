@@ -2,7 +2,7 @@
 //! before it maps anything (System V ABI, chapters 4 and 5), in both classes and byte orders.
 //!
 //! The layout is: file header, program headers, interpreter, dynamic string table, dynamic section, version needs and
-//! definitions, notes, payload, section headers. A section header table of one empty entry ends the file, as in real
+//! definitions, symbols, notes, payload, section headers. A section header table of one empty entry ends the file, as in real
 //! objects, so every cut loses something.
 
 /// Word size of an object.
@@ -52,10 +52,12 @@ const PT_NOTE: u64 = 4;
 const DT_NULL: u64 = 0;
 const DT_NEEDED: u64 = 1;
 const DT_STRTAB: u64 = 5;
+const DT_SYMTAB: u64 = 6;
 const DT_STRSZ: u64 = 10;
 const DT_SONAME: u64 = 14;
 const DT_RPATH: u64 = 15;
 const DT_RUNPATH: u64 = 29;
+const DT_GNU_HASH: u64 = 0x6fff_fef5;
 const DT_DEPAUDIT: u64 = 0x6fff_fefb;
 const DT_AUDIT: u64 = 0x6fff_fefc;
 const DT_FLAGS_1: u64 = 0x6fff_fffb;
@@ -87,6 +89,8 @@ pub struct Elf {
     processor_flags: u32,
     needed_versions: Vec<NeededVersion>,
     versions: Vec<String>,
+    imports: Vec<String>,
+    exports: Vec<String>,
     notes: Vec<Note>,
     payload: Vec<u8>,
 }
@@ -135,6 +139,8 @@ impl Elf {
             processor_flags: 0,
             needed_versions: Vec::new(),
             versions: Vec::new(),
+            imports: Vec::new(),
+            exports: Vec::new(),
             notes: Vec::new(),
             payload: Vec::new(),
         }
@@ -206,6 +212,22 @@ impl Elf {
     #[must_use]
     pub fn defines_version(mut self, version: &str) -> Self {
         self.versions.push(version.to_owned());
+        self
+    }
+
+    /// Adds a symbol that another object has to define.
+    #[must_use]
+    pub fn imports(mut self, symbol: &str) -> Self {
+        self.strings.get_or_insert_default();
+        self.imports.push(symbol.to_owned());
+        self
+    }
+
+    /// Adds a symbol that this object defines.
+    #[must_use]
+    pub fn exports(mut self, symbol: &str) -> Self {
+        self.strings.get_or_insert_default();
+        self.exports.push(symbol.to_owned());
         self
     }
 
@@ -310,7 +332,9 @@ impl Elf {
         let dynamic_size = self.words(2 * dynamic.entries.len());
         let needs_at = dynamic_at + dynamic_size;
         let definitions_at = needs_at + length(Some(&dynamic.needs));
-        let notes_at = definitions_at + length(Some(&dynamic.definitions));
+        let symbols_at = definitions_at + length(Some(&dynamic.definitions));
+        let hashes_at = symbols_at + length(Some(&dynamic.symbols));
+        let notes_at = hashes_at + length(Some(&dynamic.hashes));
         let payload_at = notes_at + length(Some(&notes));
         let end = payload_at + length(Some(&self.payload));
 
@@ -334,11 +358,15 @@ impl Elf {
                 DT_STRTAB => BASE + table_at,
                 DT_VERNEED => BASE + needs_at,
                 DT_VERDEF => BASE + definitions_at,
+                DT_SYMTAB => BASE + symbols_at,
+                DT_GNU_HASH => BASE + hashes_at,
                 _ => value,
             });
         }
         out.bytes.extend(dynamic.needs);
         out.bytes.extend(dynamic.definitions);
+        out.bytes.extend(dynamic.symbols);
+        out.bytes.extend(dynamic.hashes);
         out.bytes.extend(notes);
         out.bytes.extend(&self.payload);
         out.bytes.extend(vec![0; usize::from(self.section_header_size())]);
@@ -363,8 +391,40 @@ impl Elf {
             let count = u64::try_from(self.versions.len()).expect("a count fits in 64 bits");
             entries.extend([(DT_VERDEF, 0), (DT_VERDEFNUM, count)]);
         }
+        let (symbols, hashes) = self.symbols(&mut table);
+        if !symbols.is_empty() {
+            entries.extend([(DT_SYMTAB, 0), (DT_GNU_HASH, 0)]);
+        }
         entries.extend([(DT_STRTAB, 0), (DT_STRSZ, length(Some(&table))), (DT_NULL, 0)]);
-        DynamicSection { table, entries, needs, definitions }
+        DynamicSection { table, entries, needs, definitions, symbols, hashes }
+    }
+
+    /// The symbol table, and the hash table of what is exported; both are empty where there are no symbols.
+    fn symbols(&self, table: &mut Vec<u8>) -> (Vec<u8>, Vec<u8>) {
+        if self.imports.is_empty() && self.exports.is_empty() {
+            return Default::default();
+        }
+        let mut symbols = self.writer();
+        symbols.symbol(0, 0);
+        for (names, section) in [(&self.imports, 0), (&self.exports, 1)] {
+            for name in names {
+                symbols.symbol(add_text(table, name.as_bytes()), section);
+            }
+        }
+        let first = u32::try_from(1 + self.imports.len()).expect("few symbols");
+        let mut hashes = self.writer();
+        for number in [1, first, 1, 0] {
+            hashes.int(number);
+        }
+        hashes.word(0);
+        hashes.int(if self.exports.is_empty() { 0 } else { first });
+        for (index, name) in self.exports.iter().enumerate() {
+            // Bernstein's hash; its lowest bit ends the chain.
+            let hash =
+                name.bytes().fold(5381_u32, |hash, byte| hash.wrapping_mul(33).wrapping_add(byte.into()));
+            hashes.int(hash & !1 | u32::from(index + 1 == self.exports.len()));
+        }
+        (symbols.bytes, hashes.bytes)
     }
 
     /// The version needs and the number of libraries in them.
@@ -469,6 +529,8 @@ struct DynamicSection {
     entries: Vec<(u64, u64)>,
     needs: Vec<u8>,
     definitions: Vec<u8>,
+    symbols: Vec<u8>,
+    hashes: Vec<u8>,
 }
 
 /// Adds a text to a string table, and gives its place there.
@@ -536,6 +598,24 @@ impl Writer {
     fn padded(&mut self, bytes: &[u8]) {
         self.bytes.extend(bytes);
         self.bytes.resize(self.bytes.len().next_multiple_of(4), 0);
+    }
+
+    /// A function of this name, defined in this section; 0 for one that is not.
+    fn symbol(&mut self, name: u32, section: u16) {
+        const GLOBAL_FUNCTION: u8 = 0x12;
+        self.int(name);
+        match self.class {
+            Class::Bits32 => {
+                self.bytes.extend([0; 8]);
+                self.bytes.extend([GLOBAL_FUNCTION, 0]);
+                self.half(section);
+            }
+            Class::Bits64 => {
+                self.bytes.extend([GLOBAL_FUNCTION, 0]);
+                self.half(section);
+                self.bytes.extend([0; 16]);
+            }
+        }
     }
 
     /// An address, offset or tag, in the word size of the object.

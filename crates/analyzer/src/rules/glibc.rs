@@ -1,33 +1,41 @@
-//! What glibc opens by name: `libgcc_s` to end a thread, modules of its name service, data in `/etc`, and the locale that
-//! images set (`C.UTF-8`).
+//! What glibc opens by name: `libgcc_s` to end a thread, modules of its name service, data in `/etc`, the locale that
+//! images set (`C.UTF-8`), modules that convert encodings (gconv); each where a program calls what leads there
+//! ([`LibcUse`]).
 //!
-//! Not opened here: modules of `iconv` (gconv). Ruby converts with its own tables, and UTF-8, UTF-16, ISO-8859-1 and ASCII
-//! are inside of glibc; libraries that could use others (libunistring, libxml2) do so for a locale or a document in an
-//! old encoding. Whoever has such adds `/usr/lib/*/gconv` as a root. Other locales than C.UTF-8 likewise.
+//! Not opened here: gconv for libraries that could convert (libunistring, libxml2), for a locale or a document in an old
+//! encoding: UTF-8, UTF-16, ISO-8859-1 and ASCII are inside of glibc. Whoever has such adds `/usr/lib/*/gconv` as a root.
+//! Other locales than C.UTF-8 likewise.
 
 use std::collections::BTreeSet;
 
 use rootfs::Kind;
 
 use super::Rule;
-use crate::engine::{Answer, Role, Strength, Visit};
+use crate::engine::{Answer, LIBC, Role, Strength, Visit};
 use crate::finding::FindingKind;
+use crate::libc_use::LibcUse;
 use crate::loader::release;
 use crate::scope::Scope;
 use crate::search::{Defaults, resolve_text};
 
 /// Databases that the functions of netdb.h, pwd.h and grp.h read (nsswitch.conf(5)), with their settings.
-const DATA: [&str; 9] = [
-    "/etc/nsswitch.conf",
-    "/etc/passwd",
-    "/etc/group",
-    "/etc/hosts",
-    "/etc/host.conf",
-    "/etc/gai.conf",
-    "/etc/services",
-    "/etc/protocols",
-    "/etc/networks",
+const DATA: [(&str, LibcUse); 9] = [
+    (SWITCH, LibcUse::NAMES),
+    ("/etc/passwd", LibcUse::USERS),
+    ("/etc/group", LibcUse::USERS),
+    ("/etc/hosts", LibcUse::HOSTS),
+    ("/etc/host.conf", LibcUse::HOSTS),
+    ("/etc/gai.conf", LibcUse::HOSTS),
+    ("/etc/services", LibcUse::SERVICES),
+    ("/etc/protocols", LibcUse::SERVICES),
+    ("/etc/networks", LibcUse::SERVICES),
 ];
+
+/// Which services are asked for names.
+const SWITCH: &str = "/etc/nsswitch.conf";
+
+/// What libc has inside: its folder of modules for encodings stands before this.
+const CONVERSIONS: &[u8] = b"/gconv/gconv-modules.cache\0";
 
 /// Where the locale lies, the newer name first: Debian calls it `C.UTF-8` up to glibc 2.34.
 const UTF8_LOCALES: [&str; 2] = ["/usr/lib/locale/C.utf8", "/usr/lib/locale/C.UTF-8"];
@@ -43,13 +51,18 @@ impl Rule for Glibc {
     }
 
     fn apply(&self, scope: &Scope<'_>, visit: &Visit<'_>, answer: &mut Answer<'_>) {
-        if !visit.is_first {
+        if visit.uses == LibcUse::NOTHING && !visit.is_first {
             return;
         }
-        if let Some(bytes) = visit.library(b"libc.so.") {
+        if let Some(bytes) = visit.library(LIBC) {
             self.libraries(scope, visit, bytes, answer);
-            self.locale(scope, visit, answer);
-            for path in DATA {
+            if visit.uses.has(LibcUse::LOCALES) {
+                self.locale(scope, visit, answer);
+            }
+            if visit.uses.has(LibcUse::CONVERSION) {
+                self.conversions(visit, bytes, answer);
+            }
+            for (path, _) in DATA.iter().filter(|(_, uses)| visit.uses.has(*uses)) {
                 answer.text(path.as_bytes(), self.reason(visit, "database"), Strength::Soft);
             }
         }
@@ -58,30 +71,38 @@ impl Rule for Glibc {
 
 impl Glibc {
     fn libraries(&self, scope: &Scope<'_>, visit: &Visit<'_>, bytes: &[u8], answer: &mut Answer<'_>) {
+        let mut library = |name: &str, because, strength| {
+            self.library(scope, visit, name, because, strength, answer);
+        };
         let names = |name: &[u8]| memchr::memmem::find(bytes, name).is_some();
-        if names(b"libgcc_s.so.1\0") {
-            self.library(scope, visit, "libgcc_s.so.1", "unwinder of ended threads", Strength::Hard, answer);
+        // Of small cost where it is there; who ends no thread does without.
+        let unwinding = if visit.uses.has(LibcUse::UNWINDING) { Strength::Hard } else { Strength::Soft };
+        if (visit.is_first || unwinding == Strength::Hard) && names(b"libgcc_s.so.1\0") {
+            library("libgcc_s.so.1", "unwinder of ended threads", unwinding);
         }
-        if names(b"libidn2.so.0\0") {
-            self.library(
-                scope,
-                visit,
-                "libidn2.so.0",
-                "internationalized host names",
-                Strength::Soft,
-                answer,
-            );
+        if visit.uses.has(LibcUse::HOSTS) && names(b"libidn2.so.0\0") {
+            library("libidn2.so.0", "internationalized host names", Strength::Soft);
+        }
+        if !visit.uses.has(LibcUse::NAMES) {
+            return;
         }
         if release(bytes).is_some_and(|version| version < NAME_SERVICE_INSIDE) {
             for name in ["libnss_files.so.2", "libnss_dns.so.2", "libresolv.so.2"] {
-                self.library(scope, visit, name, "name service", Strength::Hard, answer);
+                library(name, "name service", Strength::Hard);
             }
         }
         for service in services(scope) {
             // glibc goes on to the next service where one is not there.
-            let name = format!("libnss_{service}.so.2");
-            self.library(scope, visit, &name, "name service", Strength::Soft, answer);
+            library(&format!("libnss_{service}.so.2"), "name service", Strength::Soft);
         }
+    }
+
+    /// The folder that this libc was built with.
+    fn conversions(&self, visit: &Visit<'_>, bytes: &[u8], answer: &mut Answer<'_>) {
+        let Some(end) = memchr::memmem::find(bytes, CONVERSIONS) else { return };
+        let start = memchr::memrchr(0, &bytes[..end]).map_or(0, |nul| nul + 1);
+        let folder = [&bytes[start..end], b"/gconv"].concat();
+        answer.below(&folder, &self.reason(visit, "conversions of encodings"), Strength::Soft);
     }
 
     fn library(
@@ -120,7 +141,7 @@ impl Glibc {
 
 /// The services that `nsswitch.conf` names and that no glibc has inside (nsswitch.conf(5)).
 fn services(scope: &Scope<'_>) -> BTreeSet<String> {
-    let entry = resolve_text(scope.tree, DATA[0].as_bytes()).and_then(|file| scope.tree.get(&file.path));
+    let entry = resolve_text(scope.tree, SWITCH.as_bytes()).and_then(|file| scope.tree.get(&file.path));
     let Some(Kind::File(file)) = entry.map(|entry| &entry.kind) else { return BTreeSet::new() };
     let text = String::from_utf8_lossy(&file.content);
     let lines = text.lines().map(|line| line.split_once('#').map_or(line, |(before, _)| before));
@@ -136,7 +157,7 @@ fn services(scope: &Scope<'_>) -> BTreeSet<String> {
 
 #[cfg(test)]
 mod tests {
-    use crate::fixture::{RBCONFIG, closure_of, tree};
+    use crate::fixture::{RBCONFIG, closure_of, path, tree};
     use testkit::elf::Elf;
 
     fn libc(version: &str) -> Vec<u8> {
@@ -144,6 +165,15 @@ mod tests {
             "GNU C Library (Debian GLIBC) stable release version {version}.\nlibgcc_s.so.1\0libidn2.so.0\0"
         );
         Elf::library("libc.so.6").payload(text).build()
+    }
+
+    /// A program that takes all of this from libc.
+    fn program(functions: &[&str]) -> Vec<u8> {
+        functions
+            .iter()
+            .fold(Elf::program().interpreter("/lib/ld.so"), |program, name| program.imports(name))
+            .needs("libc.so.6")
+            .build()
     }
 
     fn library(name: &str) -> Vec<u8> {
@@ -154,6 +184,7 @@ mod tests {
     fn what_libc_opens_by_name_comes_with_it() {
         for (version, old) in [("2.41", false), ("2.34", false), ("2.31", true)] {
             let tree = tree(&[
+                ("/bin/a", program(&["getaddrinfo", "getpwuid_r", "newlocale", "pthread_cancel"])),
                 ("/lib/libc.so.6", libc(version)),
                 ("/lib/libgcc_s.so.1", library("libgcc_s.so.1")),
                 ("/lib/libidn2.so.0", Elf::library("libidn2.so.0").needs("libunistring.so.5").build()),
@@ -167,7 +198,7 @@ mod tests {
                 ("/usr/lib/locale/de_DE.utf8/LC_CTYPE", Vec::new()),
                 ("/usr/lib/gconv/EUC-JP.so", Vec::new()),
             ]);
-            let found = closure_of(&tree, &["/lib/libc.so.6"]);
+            let found = closure_of(&tree, &["/bin/a"]);
             let of_libc = |line: &str| found.contains(&format!("{line} of /lib/libc.so.6"));
             assert!(of_libc("/lib/libgcc_s.so.1: unwinder of ended threads (libgcc_s.so.1)"));
             assert!(of_libc("/lib/libidn2.so.0: internationalized host names (libidn2.so.0)"));
@@ -195,7 +226,11 @@ mod tests {
             let found = closure_of(tree, roots);
             found.into_iter().filter(|line| line.starts_with("! ")).collect::<Vec<_>>()
         };
-        let bare = [("/lib/libc.so.6", libc("2.31"))];
+        let bare = [
+            ("/lib/libc.so.6", libc("2.31")),
+            ("/bin/a", program(&["getpwnam", "pthread_exit"])),
+            ("/lib/ld.so", library("ld-linux.so.2")),
+        ];
         let libraries = [
             "! /lib/libc.so.6: cannot find the library libgcc_s.so.1",
             "! /lib/libc.so.6: cannot find the library libnss_dns.so.2",
@@ -207,8 +242,9 @@ mod tests {
             "! /lib/libc.so.6: cannot find /usr/share/zoneinfo, its time zones",
         ];
         let with_ruby = tree(&[&bare[..], &[(RBCONFIG.0, RBCONFIG.1.into())]].concat());
-        let libc = "/lib/libc.so.6";
-        assert_eq!(findings(&with_ruby, &[libc]), libraries, "a Ruby that nothing needs is none");
+        let (libc, program) = ("/lib/libc.so.6", "/bin/a");
+        assert_eq!(findings(&with_ruby, &[libc]), [""; 0], "nothing calls it");
+        assert_eq!(findings(&with_ruby, &[program]), libraries, "a Ruby that nothing needs is none");
         assert_eq!(findings(&with_ruby, &[libc, RBCONFIG.0]), [&libraries[..], &data].concat());
     }
 
@@ -216,14 +252,15 @@ mod tests {
     fn services_that_the_switch_names() {
         let switch = "# passwd: none\npasswd:\tfiles systemd\nhosts: files mdns4_minimal [NOTFOUND=return] dns # winbind\nbad ../x\n";
         let tree = tree(&[
+            ("/bin/a", program(&["getservbyname"])),
+            ("/lib/ld.so", library("ld-linux.so.2")),
             ("/lib/libc.so.6", libc("2.41")),
-            ("/lib/libgcc_s.so.1", library("libgcc_s.so.1")),
             ("/etc/nsswitch.conf", switch.into()),
             ("/lib/libnss_mdns4_minimal.so.2", library("libnss_mdns4_minimal.so.2")),
             ("/lib/libnss_winbind.so.2", library("libnss_winbind.so.2")),
             ("/lib/libnss_files.so.2", library("libnss_files.so.2")),
         ]);
-        let found = closure_of(&tree, &["/lib/libc.so.6"]);
+        let found = closure_of(&tree, &["/bin/a"]);
         let services: Vec<_> = found.iter().filter(|line| line.contains("libnss_")).collect();
         let wanted =
             "/lib/libnss_mdns4_minimal.so.2: name service (libnss_mdns4_minimal.so.2) of /lib/libc.so.6";
@@ -233,9 +270,73 @@ mod tests {
 
     #[test]
     fn the_older_name_of_the_locale() {
-        let tree =
-            tree(&[("/lib/libc.so.6", libc("2.31")), ("/usr/lib/locale/C.UTF-8/LC_CTYPE", Vec::new())]);
+        let tree = tree(&[
+            ("/bin/a", program(&["setlocale"])),
+            ("/lib/libc.so.6", libc("2.31")),
+            ("/usr/lib/locale/C.UTF-8/LC_CTYPE", Vec::new()),
+        ]);
         let wanted = "/usr/lib/locale/C.UTF-8: locale C.UTF-8 of /lib/libc.so.6";
-        assert!(closure_of(&tree, &["/lib/libc.so.6"]).contains(&wanted.to_owned()));
+        assert!(closure_of(&tree, &["/bin/a"]).contains(&wanted.to_owned()));
+    }
+
+    /// What comes with libc where a program calls these functions: files that rules bring in, by their names.
+    fn brought(functions: &[&str]) -> Vec<String> {
+        let text =
+            "stable release version 2.41.\nlibgcc_s.so.1\0libidn2.so.0\0/lib/gconv/gconv-modules.cache\0";
+        let tree = tree(&[
+            ("/bin/a", program(functions)),
+            ("/lib/ld.so", library("ld-linux.so.2")),
+            ("/lib/libc.so.6", Elf::library("libc.so.6").imports("iconv_open").payload(text).build()),
+            ("/lib/libgcc_s.so.1", library("libgcc_s.so.1")),
+            ("/lib/libidn2.so.0", library("libidn2.so.0")),
+            ("/lib/gconv/EUC-JP.so", Elf::dynamic().build()),
+            ("/etc/nsswitch.conf", Vec::new()),
+            ("/etc/passwd", Vec::new()),
+            ("/etc/hosts", Vec::new()),
+            ("/etc/services", Vec::new()),
+            ("/usr/lib/locale/C.utf8/LC_CTYPE", Vec::new()),
+            ("/usr/share/zoneinfo/Asia/Tokyo", Vec::new()),
+        ]);
+        let found = closure_of(&tree, &["/bin/a"]);
+        assert!(!found.iter().any(|line| line.starts_with("! ")), "{found:?}");
+        let by_libc = found.iter().filter(|line| line.ends_with(" of /lib/libc.so.6"));
+        let paths = by_libc.filter_map(|line| line.split_once(": ")).map(|(at, _)| path(at));
+        let files = paths.filter(|path| tree.get(path).is_some_and(|entry| !entry.is_directory()));
+        let names = files.map(|path| String::from_utf8_lossy(path.name()).into_owned());
+        names.filter(|name| name != "libgcc_s.so.1").collect()
+    }
+
+    #[test]
+    fn each_comes_with_the_functions_that_lead_to_it() {
+        for (functions, wanted) in [
+            (&[][..], &[][..]),
+            (&["open", "iconv", "gmtime"], &[]),
+            (&["localtime"], &["Tokyo"]),
+            (&["setlocale"], &["LC_CTYPE"]),
+            (&["getgrnam_r"], &["nsswitch.conf", "passwd"]),
+            (&["getaddrinfo"], &["hosts", "nsswitch.conf", "services", "libidn2.so.0"]),
+            (&["getservbyname"], &["nsswitch.conf", "services"]),
+            (&["iconv_open"], &["EUC-JP.so"]),
+        ] {
+            assert_eq!(brought(functions), wanted, "{functions:?}");
+        }
+    }
+
+    #[test]
+    fn a_library_that_could_convert_takes_no_conversions() {
+        let text = "/lib/gconv/gconv-modules.cache\0";
+        let files = tree(&[
+            ("/bin/a", Elf::dynamic().needs("libxml2.so.2").build()),
+            (
+                "/lib/libxml2.so.2",
+                Elf::library("libxml2.so.2").needs("libc.so.6").imports("iconv_open").build(),
+            ),
+            ("/lib/libc.so.6", Elf::library("libc.so.6").payload(text).build()),
+            ("/lib/gconv/EUC-JP.so", Elf::dynamic().build()),
+        ]);
+        for (root, is_taken) in [("/bin/a", false), ("/lib/libxml2.so.2", true)] {
+            let found = closure_of(&files, &[root]);
+            assert_eq!(found.iter().any(|line| line.starts_with("/lib/gconv/EUC-JP.so")), is_taken, "{root}");
+        }
     }
 }

@@ -10,6 +10,7 @@ use super::Rule;
 use crate::closure::Reason;
 use crate::elf::is_elf;
 use crate::engine::{Answer, Role, Strength, Visit};
+use crate::finding::FindingKind;
 use crate::ruby::{Holds, LibraryFolder, Ruby as Installation, is_rbconfig};
 use crate::scope::Scope;
 use crate::walk;
@@ -51,15 +52,32 @@ fn is_interpreter(visit: &Visit<'_>) -> bool {
     }
 }
 
+/// Whether a file that may be a Ruby is one for certain: the library, or a program that has it inside.
+fn is_ruby(visit: &Visit<'_>) -> bool {
+    let Kind::File(file) = visit.kind else { return false };
+    let is_program = || {
+        let version = visit.path.name().strip_prefix(b"ruby");
+        version.is_some_and(|version| version.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.'))
+            && memchr::memmem::find(&file.content, b"RUBY_PATCHLEVEL\0").is_some()
+    };
+    visit.whole_object().is_some_and(|object| object.soname.is_some()) || is_program()
+}
+
 impl Ruby {
     fn bring_configuration(&self, scope: &Scope<'_>, visit: &Visit<'_>, answer: &mut Answer<'_>) {
         let Some(folder) = visit.path.parent() else { return };
-        for ruby in scope.rubies_near(&folder).iter() {
-            if [&ruby.program, &ruby.library].into_iter().flatten().any(|own| own == visit.path) {
-                answer.note_ruby();
-                let reason = self.reason(visit, "configuration");
-                answer.real(ruby.rbconfig.clone(), Role::Own, reason, Strength::Hard);
-            }
+        let rubies = scope.rubies_near(&folder);
+        let is_own = |ruby: &&Arc<Installation>| {
+            [&ruby.program, &ruby.library].into_iter().flatten().any(|own| own == visit.path)
+        };
+        let mut own = rubies.iter().filter(is_own).peekable();
+        if own.peek().is_none() && is_ruby(visit) {
+            answer.find(Some(visit.path.clone()), FindingKind::NoConfiguration);
+        }
+        for ruby in own {
+            answer.note_ruby();
+            let reason = self.reason(visit, "configuration");
+            answer.real(ruby.rbconfig.clone(), Role::Own, reason, Strength::Hard);
         }
     }
 
@@ -313,6 +331,32 @@ mod tests {
             assert_eq!(lines_of(&found, &format!("configuration of {program}")), [config]);
             assert!(!found.iter().any(|line| line.contains("/other")), "{found:?}");
         }
+    }
+
+    #[test]
+    fn a_ruby_without_its_configuration_is_a_finding() {
+        let library = || Elf::library("libruby.so.3.3").build();
+        let inside = || Elf::dynamic().payload("RUBY_PATCHLEVEL\0").build();
+        let config = "/usr/lib/ruby/3.3.0/x86_64-linux/rbconfig.rb";
+        let settings = [("ruby_install_name", "ruby"), ("rubyarchdir", "$(rubylibdir)/$(arch)")];
+        let config_of_others = (config, rbconfig("/lib/ruby/3.3.0/x86_64-linux", &settings));
+        for (path, object, is_found) in [
+            ("/usr/lib/libruby.so.3.3", library(), true),
+            ("/usr/bin/ruby", inside(), true),
+            ("/usr/bin/ruby3.3", inside(), true),
+            ("/usr/bin/rubyfmt", inside(), false),
+            ("/usr/bin/ruby", Elf::dynamic().build(), false),
+        ] {
+            let found = closure_of(&tree(&[(path, object.clone())]), &[path]);
+            let wanted = format!("! {path}: is a Ruby whose rbconfig.rb is not there");
+            assert_eq!(found.iter().any(|line| line.starts_with(&wanted)), is_found, "{path}: {found:?}");
+        }
+        // Another one's is there.
+        let found = closure_of(
+            &tree(&[("/usr/lib/libruby.so.3.3", library()), config_of_others]),
+            &["/usr/lib/*.3.3"],
+        );
+        assert!(found.iter().any(|line| line.starts_with("! ")), "{found:?}");
     }
 
     #[test]

@@ -1,0 +1,5 @@
+//! The gems that Bundler locked.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz::gemfile_lock(bytes));
