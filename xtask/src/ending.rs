@@ -24,28 +24,11 @@ pub(crate) fn exit_code(ending: anyhow::Result<Ending>, printer: &Printer) -> Ex
         Ok(Ending::Bad) => ExitCode::from(1),
         Ok(Ending::Status(status)) => ExitCode::from(status),
         Err(error) => {
-            printer.error(describe(&error));
-            ExitCode::from(2)
+            let hint = error.chain().find_map(hint);
+            printer.error(::ending::describe(&error, hint.as_deref()));
+            ExitCode::from(::ending::COULD_NOT_RUN)
         }
     }
-}
-
-/// An error, its causes, and a hint, as lines.
-fn describe(error: &anyhow::Error) -> String {
-    let mut lines = vec![format!("error: {error}")];
-    let mut said = error.to_string();
-    for cause in error.chain().skip(1) {
-        let cause = cause.to_string();
-        // Some errors say their cause in their own sentence.
-        if !said.contains(&cause) {
-            lines.push(format!("  because: {}", cause.replace('\n', "\n  ")));
-        }
-        said = cause;
-    }
-    if let Some(hint) = error.chain().find_map(hint) {
-        lines.push(format!("hint: {hint}"));
-    }
-    lines.join("\n")
 }
 
 /// The next step, from whichever error knows one.

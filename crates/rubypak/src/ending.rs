@@ -37,35 +37,17 @@ pub(crate) fn exit_code(ending: anyhow::Result<Ending>, printer: &Printer) -> Ex
         Ok(Ending::Good) => ExitCode::SUCCESS,
         Ok(Ending::Bad) => ExitCode::from(1),
         Err(error) => {
-            printer.error(describe(&error));
-            ExitCode::from(2)
+            // What was put in front of another error is found by the whole alone.
+            let advice = error.downcast_ref::<Advice>().map(|advice| advice.hint.clone());
+            let hint = advice.or_else(|| error.chain().find_map(hint));
+            printer.error(::ending::describe(&error, hint.as_deref()));
+            ExitCode::from(::ending::COULD_NOT_RUN)
         }
     }
-}
-
-/// An error, its causes, and a hint, as lines.
-fn describe(error: &anyhow::Error) -> String {
-    let mut lines = vec![format!("error: {error}")];
-    let mut said = error.to_string();
-    for cause in error.chain().skip(1) {
-        let cause = cause.to_string();
-        // Some errors say their cause in their own sentence.
-        if !said.contains(&cause) {
-            lines.push(format!("  because: {}", cause.replace('\n', "\n  ")));
-        }
-        said = cause;
-    }
-    if let Some(hint) = error.chain().find_map(hint) {
-        lines.push(format!("hint: {hint}"));
-    }
-    lines.join("\n")
 }
 
 /// The next step, from whichever error knows one.
 fn hint(error: &(dyn Error + 'static)) -> Option<String> {
-    if let Some(advice) = error.downcast_ref::<Advice>() {
-        return Some(advice.hint.clone());
-    }
     let output = error.downcast_ref::<OutputError>().and_then(OutputError::hint);
     let root = || error.downcast_ref::<rootfs::OpenError>().and_then(rootfs::OpenError::hint);
     let directory = || error.downcast_ref::<rootfs::DirectoryError>().and_then(rootfs::DirectoryError::hint);

@@ -14,6 +14,7 @@ mod locate;
 mod minus;
 mod output;
 mod packages;
+mod passing;
 mod printer;
 mod running;
 mod steps;
@@ -42,5 +43,6 @@ fn main() -> ExitCode {
     let cli = Cli::parse_from(words);
     let printer = Printer::new(&cli);
     let ending = steps::run(&cli, &printer);
+    passing::yield_to_signal();
     ending::exit_code(ending, &printer)
 }

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
@@ -15,9 +16,9 @@ use jiff::Timestamp;
 use oci::{Compression, Layout, NewImage, NewLayer, Recipe, Reference};
 use rootfs::{Kind, Ownership, RootPath, TarOptions, Times, Tree};
 use schema::Architecture;
-use tempfile::TempDir;
 
 use crate::cli::Format;
+use crate::passing::{self, Passing};
 
 /// The name of the image in a layout.
 const REFERENCE: &str = "rubypak:latest";
@@ -137,41 +138,39 @@ impl Target {
         // An empty folder is filled from inside: it may be a file system of its own.
         let is_filled = self.format != Format::Tar && path.is_dir() && names(path)?.is_empty();
         let folder = if is_filled { path } else { beside };
-        let passing = tempfile::Builder::new().prefix(".rubypak-").tempdir_in(folder);
-        let passing = passing.map_err(|source| at(path, source))?;
+        let passing = Passing::new_in(folder).map_err(|source| at(path, source))?;
         let staged = passing.path().join("new");
         match self.format {
             Format::Dir => rootfs::write_directory(tree, &staged, ownership())?,
             Format::Tar => write_tar(tree, &staged)?,
             Format::OciLayer => write_layout(tree, &staged)?,
         }
-        if is_filled {
-            fill(path, &staged)?;
-        } else {
-            self.publish(path, &staged, &passing, tree)?;
-        }
-        passing.close().map_err(|source| at(path, source))?;
+        passing::undisturbed(|| match is_filled {
+            true => fill(path, &staged),
+            false => self.publish(path, &staged, &passing, tree),
+        })?;
+        passing.remove().map_err(|source| at(path, source))?;
         Ok(())
     }
 
     /// Puts what was made into its place.
-    fn publish(&self, path: &Path, staged: &Path, passing: &TempDir, tree: &Tree) -> Result<(), OutputError> {
+    fn publish(&self, path: &Path, staged: &Path, passing: &Passing, tree: &Tree) -> Result<(), OutputError> {
         // Making it took its time: somebody may have put something there.
         let is_vacant = self.vacant(path, Some(tree))?;
         if is_vacant || self.format == Format::Tar {
-            return fs::rename(staged, path).map_err(|source| at(path, source));
+            return rootfs::move_written(staged, path).map_err(|source| at(path, source));
         }
         let aside = passing.path().join("old");
-        match fs::rename(path, &aside) {
+        match rootfs::move_written(path, &aside) {
             // In a build stage, where it is part of an earlier layer.
             Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
-                fs::remove_dir_all(path).map_err(|source| at(path, source))?;
+                rootfs::remove_directory(path).map_err(|source| at(path, source))?;
             }
             moved => moved.map_err(|source| at(path, source))?,
         }
-        fs::rename(staged, path).map_err(|source| {
+        rootfs::move_written(staged, path).map_err(|source| {
             // The first error is the one to tell.
-            let _ = fs::rename(&aside, path);
+            let _ = rootfs::move_written(&aside, path);
             at(path, source)
         })
     }
@@ -225,13 +224,15 @@ impl Target {
 
 /// Moves what is in the folder `staged` up into the empty folder that it is in.
 fn fill(path: &Path, staged: &Path) -> Result<(), OutputError> {
+    // Its own rights, which the folder that is there does not take on, might keep what it holds in it.
+    fs::set_permissions(staged, PermissionsExt::from_mode(0o700)).map_err(|source| at(path, source))?;
     let mut moved: Vec<PathBuf> = Vec::new();
     for name in names(staged).map_err(|source| at(path, source))? {
         let target = path.join(&name);
-        if let Err(source) = fs::rename(staged.join(&name), &target) {
+        if let Err(source) = rootfs::move_written(&staged.join(&name), &target) {
             for target in moved {
                 // Back to where it goes with the rest. The first error is the one to tell.
-                let _ = fs::rename(&target, staged.join(target.file_name().unwrap_or_default()));
+                let _ = rootfs::move_written(&target, &staged.join(target.file_name().unwrap_or_default()));
             }
             return Err(at(path, source));
         }
@@ -277,10 +278,15 @@ fn write_layout(tree: &Tree, staged: &Path) -> anyhow::Result<()> {
         comment: "the files that the roots need".to_owned(),
     };
     let image = NewImage::new(recipe, vec![layer]);
+    // A layout makes its folders where they are gone, and all that takes time is done.
+    passing::undisturbed(|| put_layout(staged, &packed, &image))
+}
+
+fn put_layout(staged: &Path, packed: &oci::Packed, image: &NewImage) -> anyhow::Result<()> {
     let layout = Layout::create(staged)?;
     let writer = layout.writer()?;
     writer.put_blob(&packed.layer.digest, &packed.bytes)?;
-    writer.put_image(&image)?;
+    writer.put_image(image)?;
     let reference: Reference = REFERENCE.parse()?;
     writer.set_refs(|names| {
         names.insert(reference, image.descriptor.clone());

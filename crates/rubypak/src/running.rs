@@ -15,6 +15,7 @@ use crate::SANDBOX_INIT;
 use crate::cli::{Cli, Confine};
 use crate::ending::Advice;
 use crate::job::Job;
+use crate::passing::Passing;
 use crate::printer::Printer;
 use crate::{output, surroundings, words};
 
@@ -125,7 +126,8 @@ impl<'a> Runner<'a> {
     pub(crate) fn test(&self, cli: &Cli, job: &Job, live: &LiveRoot, result: &Tree) -> anyhow::Result<bool> {
         let Some(test) = Test::new(cli, job)? else { return Ok(true) };
         let (words, tree) = self.prepare(&test, cli, live, result)?;
-        let copy = tempfile::tempdir().context("cannot make a folder to test the result in")?;
+        let copy = Passing::new_in(&surroundings::temporary_folder())
+            .context("cannot make a folder to test the result in")?;
         let root = copy.path().join("root");
         rootfs::write_directory(&tree, &root, output::ownership())?;
         let command = self.command(&words, cli.test_stdin.as_deref());

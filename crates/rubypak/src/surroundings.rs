@@ -18,13 +18,19 @@ pub(crate) fn current_folder() -> anyhow::Result<PathBuf> {
     env::current_dir().context("cannot tell the current folder")
 }
 
-/// Where programs are looked up on this machine; nothing where that is not said.
+/// Where programs are looked up on this machine; nothing where that is not said. As a shell does, it passes over what is
+/// no folder and what may not be entered.
 pub(crate) fn search_path() -> Vec<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
-    env::split_paths(&path).filter(|folder| folder.is_absolute()).collect()
+    env::split_paths(&path).filter(|folder| folder.is_absolute() && folder.is_dir()).collect()
 }
 
 /// Every variable.
 pub(crate) fn variables() -> BTreeMap<OsString, OsString> {
     env::vars_os().collect()
+}
+
+/// Where files go that are needed for a moment.
+pub(crate) fn temporary_folder() -> PathBuf {
+    env::temp_dir()
 }

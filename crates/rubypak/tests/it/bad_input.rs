@@ -2,9 +2,7 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::PermissionsExt;
 
-use fs_err as fs;
 use testkit::elf::Elf;
 
 use crate::fixture::{Root, names, narrow};
@@ -64,16 +62,4 @@ fn loops_cuts_and_missing_interpreters() {
         root.run(&[program, "out"]).is(1).says(key);
     }
     assert!(root.left().is_empty());
-}
-
-#[test]
-fn what_cannot_be_read_is_said() {
-    let root = Root::usual();
-    root.file("/app/secret", "#!/bin/app\n", 0);
-    fs::set_permissions(root.path().join("app/secret"), PermissionsExt::from_mode(0o000)).unwrap();
-    // Root reads everything.
-    if fs::read(root.path().join("app/secret")).is_err() {
-        root.run(&["/app", "out"]).is(1).says("unreadable:/app/secret");
-        assert!(root.left().is_empty());
-    }
 }

@@ -109,9 +109,15 @@ pub(crate) fn narrow(object: Elf) -> Elf {
     object.class(Class::Bits32).machine(I386)
 }
 
+/// The program: a copy beside the tests, or the one that was built with them.
+pub(crate) fn program() -> PathBuf {
+    let beside = std::env::current_exe().unwrap().with_file_name("rubypak");
+    if beside.exists() { beside } else { env!("CARGO_BIN_EXE_rubypak").into() }
+}
+
 /// The program with these words, in this folder.
 pub(crate) fn run_in<W: AsRef<OsStr>>(folder: &Path, words: &[W]) -> Run {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_rubypak"));
+    let mut command = Command::new(program());
     Run::from(command.args(words).current_dir(folder).output().unwrap())
 }
 

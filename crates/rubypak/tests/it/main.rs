@@ -4,7 +4,9 @@
 
 mod bad_input;
 mod fixture;
+mod interrupted;
 mod magicpak;
+mod ordinary;
 mod outputs;
 mod reports;
 mod running;

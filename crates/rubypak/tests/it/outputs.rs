@@ -34,7 +34,7 @@ fn every_form_holds_the_same() {
     run("folder").says("wrote folder: ");
     run("archive.tar");
     run("image.oci");
-    let stdout = Command::new(env!("CARGO_BIN_EXE_rubypak"))
+    let stdout = Command::new(crate::fixture::program())
         .args(words)
         .args(["-o", "-", "--root"])
         .arg(root.path())
