@@ -79,7 +79,7 @@ pub(crate) struct BuildOptions {
     #[arg(long)]
     pub(crate) no_check: bool,
     #[command(flatten)]
-    pub(crate) variants: VariantOptions,
+    pub(crate) kinds: KindOptions,
     /// Switch a rule of image.toml off that leaves files out or makes them smaller; may be given several times
     #[arg(long, value_name = "RULE")]
     pub(crate) keep: Vec<String>,
@@ -93,12 +93,15 @@ pub(crate) struct BuildOptions {
     pub(crate) packages: PackageOptions,
 }
 
-/// Which variants.
+/// Which variants, and which groups of rows.
 #[derive(Debug, Args)]
-pub(crate) struct VariantOptions {
+pub(crate) struct KindOptions {
     /// Only this variant, also one that is built on demand, or `all` of them; may be given several times
     #[arg(long = "variant", value_name = "NAME")]
     pub(crate) variants: Vec<String>,
+    /// Only the rows of this group, which are not built with the matrix, or `all` rows; may be given several times
+    #[arg(long = "group", value_name = "NAME")]
+    pub(crate) groups: Vec<String>,
 }
 
 /// Where packages come from, and which.
@@ -140,7 +143,7 @@ pub(crate) struct CheckFlags {
     #[arg(long, value_name = "ARCHITECTURE")]
     pub(crate) arch: Option<Architecture>,
     #[command(flatten)]
-    pub(crate) variants: VariantOptions,
+    pub(crate) kinds: KindOptions,
     /// What runs the image
     #[arg(long, value_enum, default_value_t = EngineName::Sandbox)]
     pub(crate) engine: EngineName,

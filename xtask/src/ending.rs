@@ -41,7 +41,7 @@ fn hint(error: &(dyn Error + 'static)) -> Option<String> {
     first_of![
         builder::BuildError,
         builder::project::ProjectError,
-        builder::plan::PlanError,
+        builder::selection::PlanError,
         oci::LayoutError,
         oci::export::ExportError,
         registry::RegistryError,

@@ -18,7 +18,8 @@ use crate::contents::Contents;
 use crate::explain::Explanation;
 use crate::layers::Policy;
 use crate::observer::{Event, Observer};
-use crate::plan::{Selection, Target, Variants};
+use crate::plan::Target;
+use crate::selection::Selection;
 use crate::{BuildError, Builder, assemble, layers, packages_of};
 
 /// Where the record of a built image is in the cache.
@@ -133,8 +134,7 @@ impl Builder {
 
     /// The images on demand that were built before from the same inputs: they keep their names in a run over the matrix.
     fn kept(&self, layout: &Layout, placed: &Placed, lock: &Lock) -> Result<Vec<Built>, BuildError> {
-        let every = Selection { variants: Variants::All, ..Selection::default() };
-        let all = self.plan(&every).expect("no pattern, so none that matches nothing");
+        let all = self.plan(&Selection::every()).expect("no pattern, so none that matches nothing");
         let kept = all
             .par_iter()
             .filter(|target| target.is_on_demand())

@@ -1,6 +1,6 @@
 //! From a matrix to checked images: the order of stages, and what of them is cached.
 //!
-//! A [`project::Project`] is read as a whole, [`plan`] names its targets, [`locking`] answers what they ask for,
+//! A [`project::Project`] is read as a whole, [`plan`] names its targets, [`selection`] takes those that are meant, [`locking`] answers what they ask for,
 //! `packages` brings it, `stack` makes one tree of it, `layers` chooses what an image keeps, `verify` says whether it may
 //! leave, `contents` keeps what came of it, and `assemble` writes images of that. A [`Builder`] does these in order.
 
@@ -11,6 +11,7 @@ pub mod locking;
 pub mod observer;
 pub mod plan;
 pub mod project;
+pub mod selection;
 
 mod assemble;
 mod contents;
@@ -40,8 +41,9 @@ use schema::{Architecture, Digest};
 pub use error::BuildError;
 
 use crate::observer::{Observer, Unobserved};
-use crate::plan::{PlanError, Selection, Target};
+use crate::plan::Target;
 use crate::project::Project;
+use crate::selection::{PlanError, Selection};
 
 /// What a builder is told by those who know the machine and the wishes of a person.
 #[derive(Debug)]
@@ -122,7 +124,7 @@ impl Builder {
     /// When it means none.
     pub fn plan(&self, selection: &Selection) -> Result<Vec<Target>, PlanError> {
         let Project { matrix, lock, .. } = &self.project;
-        plan::plan(matrix, self.spec(), lock.as_ref(), self.options.host, selection)
+        selection::select(matrix, self.spec(), lock.as_ref(), self.options.host, selection)
     }
 
     /// The full version of a target's Ruby, where the lock says it.

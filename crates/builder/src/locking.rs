@@ -9,7 +9,8 @@ use schema::image::ImageSpec;
 use schema::lock::{Lock, LockedPackage, LockedSuite, PackageKey, SetKey};
 use schema::matrix::Matrix;
 
-use crate::plan::{self, Architectures, Target};
+use crate::plan::{self, Target};
+use crate::selection::Architectures;
 
 /// What one target asks for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

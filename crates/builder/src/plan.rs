@@ -7,11 +7,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use globset::GlobBuilder;
 use schema::Architecture;
 use schema::image::{Addition, ImageSpec, User, Variant};
 use schema::lock::{Lock, SetKey};
 use schema::matrix::{Matrix, Row, Source};
+
+use crate::selection::Architectures;
 
 /// One image to build: a variant of a row of the matrix for one architecture.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,183 +31,6 @@ pub struct Target {
     is_for_host: bool,
     first_of_its_ruby: bool,
     on_demand: bool,
-}
-
-/// Which of the targets are meant.
-#[derive(Debug, Clone, Default)]
-pub struct Selection {
-    /// Globs over names or tags; all where there is none.
-    pub patterns: Vec<String>,
-    /// For which machines.
-    pub architectures: Architectures,
-    /// Which variants.
-    pub variants: Variants,
-}
-
-/// The variants that are meant.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Variants {
-    /// Those that are always built, and any whose very name is asked for.
-    #[default]
-    Usual,
-    /// Those on demand too.
-    All,
-    /// Those of these names.
-    Only(Vec<String>),
-}
-
-impl Variants {
-    /// Those of these names, where `all` stands for all; the usual ones where there is no name.
-    pub fn named(names: &[String]) -> Self {
-        match names {
-            [] => Self::Usual,
-            names if names.iter().any(|name| name == "all") => Self::All,
-            names => Self::Only(names.to_vec()),
-        }
-    }
-
-    fn verify(&self, spec: &ImageSpec) -> Result<(), PlanError> {
-        let Self::Only(names) = self else { return Ok(()) };
-        let known = || spec.variants.iter().map(|variant| &variant.name);
-        match names.iter().find(|name| !known().any(|known| known == *name)) {
-            Some(unknown) => {
-                Err(PlanError::NoVariant { variant: unknown.clone(), variants: known().cloned().collect() })
-            }
-            None => Ok(()),
-        }
-    }
-
-    fn have(&self, variant: &Variant) -> bool {
-        match self {
-            Self::Usual => !variant.on_demand,
-            Self::All => true,
-            Self::Only(names) => names.contains(&variant.name),
-        }
-    }
-}
-
-/// The architectures that are meant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Architectures {
-    /// Those that the matrix names.
-    #[default]
-    Matrix,
-    /// The host's, if the matrix names it; otherwise those that it names.
-    Host,
-    /// This one, whether the matrix names it or not.
-    Only(Architecture),
-}
-
-impl Architectures {
-    /// The one that is asked for, or the host's.
-    pub fn only_or_host(asked: Option<Architecture>) -> Self {
-        asked.map_or(Self::Host, Self::Only)
-    }
-
-    /// The one that is asked for, or the matrix's.
-    pub fn only_or_matrix(asked: Option<Architecture>) -> Self {
-        asked.map_or(Self::Matrix, Self::Only)
-    }
-
-    fn resolve(self, matrix: &Matrix, host: Architecture) -> BTreeSet<Architecture> {
-        let named = || -> BTreeSet<Architecture> {
-            matrix.architectures.iter().map(|choice| choice.resolve(host)).collect()
-        };
-        match self {
-            Self::Only(architecture) => BTreeSet::from([architecture]),
-            Self::Host if named().contains(&host) => BTreeSet::from([host]),
-            Self::Host | Self::Matrix => named(),
-        }
-    }
-}
-
-/// A selection that selects nothing.
-#[derive(Debug, thiserror::Error)]
-pub enum PlanError {
-    /// A pattern that is no glob.
-    #[error("`{pattern}` is not a pattern")]
-    Pattern {
-        /// As it was given.
-        pattern: String,
-        /// What is wrong with it.
-        source: globset::Error,
-    },
-    /// A pattern that no image's name matches.
-    #[error("no image is called `{pattern}`")]
-    NoMatch {
-        /// As it was given.
-        pattern: String,
-        /// The names that there are.
-        names: Vec<String>,
-    },
-    /// A variant that no image has.
-    #[error("no variant is called `{variant}`")]
-    NoVariant {
-        /// As it was given.
-        variant: String,
-        /// The names that there are.
-        variants: Vec<String>,
-    },
-}
-
-impl PlanError {
-    /// What to do about it.
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::Pattern { .. } => None,
-            Self::NoMatch { names, .. } => Some(format!("the images are {}", names.join(", "))),
-            Self::NoVariant { variants, .. } => Some(format!("the variants are {}", variants.join(", "))),
-        }
-    }
-}
-
-/// The targets of a matrix that a selection means, in the matrix's order, for a machine of architecture `host`. The lock
-/// knows the full versions that some of their names have.
-///
-/// # Errors
-/// When a pattern matches nothing.
-pub fn plan(
-    matrix: &Matrix,
-    spec: &ImageSpec,
-    lock: Option<&Lock>,
-    host: Architecture,
-    selection: &Selection,
-) -> Result<Vec<Target>, PlanError> {
-    selection.variants.verify(spec)?;
-    let meant = |target: &Target| selection.variants.have(target.variant(spec));
-    let all = targets(matrix, spec, host, selection.architectures);
-    if selection.patterns.is_empty() {
-        return Ok(all.into_iter().filter(meant).collect());
-    }
-    let mut selected: BTreeSet<usize> = BTreeSet::new();
-    for pattern in &selection.patterns {
-        let glob = GlobBuilder::new(pattern)
-            .build()
-            .map_err(|source| PlanError::Pattern { pattern: pattern.clone(), source })?
-            .compile_matcher();
-        let matching = all.iter().enumerate().filter(|(_, target)| {
-            let usual = meant(target);
-            // What is built on demand is asked for by its very name, and not by a pattern that many match.
-            let by_name = !usual && selection.variants == Variants::Usual;
-            (usual || by_name)
-                && target.known_by(spec, lock).iter().any(|reference| {
-                    let tag = reference.split_once(':').map_or(reference.as_str(), |(_, tag)| tag);
-                    let matches = |name: &str| match by_name {
-                        true => name == pattern,
-                        false => glob.is_match(name),
-                    };
-                    matches(reference) || matches(tag)
-                })
-        });
-        let matching: Vec<usize> = matching.map(|(position, _)| position).collect();
-        if matching.is_empty() {
-            let mut names: Vec<String> = all.into_iter().map(|target| target.name).collect();
-            names.dedup();
-            return Err(PlanError::NoMatch { pattern: pattern.clone(), names });
-        }
-        selected.extend(matching);
-    }
-    Ok(selected.into_iter().map(|position| all[position].clone()).collect())
 }
 
 /// Every target of a matrix, in its order, for these architectures.
@@ -233,7 +57,7 @@ pub(crate) fn targets(
                     image: spec.name.clone(),
                     is_for_host: architecture == host,
                     first_of_its_ruby,
-                    on_demand: variant.on_demand,
+                    on_demand: variant.on_demand || row.group.is_some(),
                 });
             }
         }
@@ -275,7 +99,7 @@ impl Target {
         self.variant(spec).user.unwrap_or(spec.config.user)
     }
 
-    /// Whether it is built only where it is asked for.
+    /// Whether it is built only where it is asked for: its variant is, or its row is in a group.
     pub const fn is_on_demand(&self) -> bool {
         self.on_demand
     }
@@ -340,7 +164,7 @@ impl Target {
     }
 
     /// Every reference that it may be asked for by.
-    fn known_by(&self, spec: &ImageSpec, lock: Option<&Lock>) -> Vec<String> {
+    pub(crate) fn known_by(&self, spec: &ImageSpec, lock: Option<&Lock>) -> Vec<String> {
         // Until the lock says which, it is the series.
         let locked = lock.and_then(|lock| self.locked_version(spec, lock));
         self.references(locked.as_deref().unwrap_or(self.row.ruby.as_str()))

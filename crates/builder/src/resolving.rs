@@ -11,9 +11,10 @@ use schema::lock::{Lock, LockedPackage, LockedSuite, PackageKey, SetKey};
 
 use crate::locking::{self, Base, LockChange, Resolution, Wish};
 use crate::observer::{Event, Observer};
-use crate::plan::{self, Architectures, Selection, Target, Variants};
+use crate::plan::{self, Target};
 use crate::project::LOCK;
 use crate::replace::replace;
+use crate::selection::{Architectures, Selection};
 use crate::{BuildError, Builder, LockUse};
 
 /// The part of an archive that the images are made of.
@@ -25,8 +26,7 @@ impl Builder {
     pub(crate) fn locked(&mut self, targets: &[Target], observer: &dyn Observer) -> Result<Lock, BuildError> {
         let lock = self.project.lock.clone().unwrap_or_default();
         // Those on demand too: who asks for one finds it locked.
-        let every = Selection { variants: Variants::All, ..Selection::default() };
-        let mut all = self.plan(&every).expect("no pattern, so none that matches nothing");
+        let mut all = self.plan(&Selection::every()).expect("no pattern, so none that matches nothing");
         all.extend_from_slice(targets);
         let wishes = locking::wishes(&all, self.spec());
         let missing = locking::unanswered(&lock, &wishes);

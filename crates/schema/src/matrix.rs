@@ -115,6 +115,8 @@ pub struct Row {
     pub source: Source,
     /// What it has beside the image's own, by the names that the image's description gives: words of its tags.
     pub options: Vec<String>,
+    /// The group that it is in: such a row is built where the group or the row is asked for, and not with the matrix.
+    pub group: Option<String>,
 }
 
 /// Where a Ruby comes from.
@@ -174,14 +176,18 @@ struct WrittenRow {
     source: Source,
     #[serde(default)]
     options: Vec<String>,
+    group: Option<Spanned<String>>,
 }
+
+/// What stands for every group where groups are named, so none is called so.
+const EVERY_GROUP: &str = "all";
 
 impl Matrix {
     /// Reads a matrix; `file` is the name that errors give it.
     ///
     /// # Errors
     /// A field, a distro or an architecture that does not exist, a distro that no tag can name, a Ruby that is no series,
-    /// an empty matrix or a row that stands twice: each with its place.
+    /// an empty matrix, a row that stands twice or a group with no usable name: each with its place.
     pub fn parse(file: &str, text: &str) -> Result<Self, ParseError> {
         let document = Document::new(file, text);
         let written: Written = document.parse()?;
@@ -246,9 +252,23 @@ fn rows(
             distro: distro.clone(),
             source: row.source.clone(),
             options: row.options.clone(),
+            group: row.group.as_ref().map(|group| verified_group(document, group)).transpose()?,
         });
     }
     Ok(rows)
+}
+
+/// The name of a group, as a person types it.
+fn verified_group(document: &Document<'_>, group: &Spanned<String>) -> Result<String, ParseError> {
+    let name = group.get_ref();
+    if name::is_tag_word(name) && name != EVERY_GROUP {
+        return Ok(name.clone());
+    }
+    let message = match name == EVERY_GROUP {
+        true => format!("a group cannot be called `{name}`, which stands for every group"),
+        false => format!("a group cannot be called `{name}`: expected {}", name::WORDS),
+    };
+    Err(document.error(Some(group.span()), message, None))
 }
 
 #[cfg(test)]
@@ -294,7 +314,7 @@ source = { package = "ruby" }
     #[test]
     fn a_wrong_field_has_its_place_and_the_nearest_word() {
         insta::assert_snapshot!(refusal(&GOOD.replace("ruby = \"3.3\"", "rubby = \"3.3\"")), @r#"
-        matrix.toml:12:1: unknown field `rubby`, expected one of `ruby`, `distro`, `source`, `options`
+        matrix.toml:12:1: unknown field `rubby`, expected one of `ruby`, `distro`, `source`, `options`, `group`
            |
         12 | rubby = "3.3"
            | ^
@@ -372,6 +392,26 @@ source = { package = "ruby" }
         4 | [distros.'Book Worm']
           |          ^
         ");
+    }
+
+    #[test]
+    fn a_row_may_be_in_a_group() {
+        let grouped = |name: &str| format!("{GOOD}group = \"{name}\"\n");
+        let matrix = Matrix::parse("matrix.toml", &grouped("upstream")).unwrap();
+        assert_eq!(matrix.rows[0].group.as_deref(), Some("upstream"));
+        assert_eq!(Matrix::parse("matrix.toml", GOOD).unwrap().rows[0].group, None);
+        insta::assert_snapshot!(refusal(&grouped("all")), @r#"
+        matrix.toml:15:9: a group cannot be called `all`, which stands for every group
+           |
+        15 | group = "all"
+           |         ^
+        "#);
+        insta::assert_snapshot!(refusal(&grouped("Up stream")), @r#"
+        matrix.toml:15:9: a group cannot be called `Up stream`: expected lower-case letters and digits, joined by one of `.`, `_` and `-`
+           |
+        15 | group = "Up stream"
+           |         ^
+        "#);
     }
 
     #[test]

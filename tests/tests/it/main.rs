@@ -7,6 +7,7 @@ mod checks;
 mod docker;
 mod example;
 mod faults;
+mod groups;
 mod image;
 mod interrupted;
 mod levels;

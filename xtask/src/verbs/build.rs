@@ -1,7 +1,7 @@
 //! `build-all` and `build`: images, their checks, and the report.
 
 use builder::check::EngineKind;
-use builder::plan::{Architectures, Selection, Variants};
+use builder::selection::{Architectures, Kinds, Selection};
 
 use super::session::{self, Settings};
 use super::{check, report};
@@ -30,9 +30,12 @@ fn build(patterns: &[String], options: &BuildOptions, printer: &Printer) -> anyh
     };
     let mut builder = session::builder(settings)?;
     let architectures = Architectures::only_or_matrix(options.arch);
-    let variants = Variants::named(&options.variants.variants);
-    let is_usual = patterns.is_empty() && variants == Variants::Usual && options.arch.is_none();
-    let selection = Selection { patterns: patterns.to_vec(), architectures, variants };
+    let variants = Kinds::named(&options.kinds.variants);
+    let groups = Kinds::named(&options.kinds.groups);
+    let is_usual = patterns.is_empty()
+        && [&variants, &groups].into_iter().all(|kinds| *kinds == Kinds::Usual)
+        && options.arch.is_none();
+    let selection = Selection { patterns: patterns.to_vec(), architectures, variants, groups };
     let targets = builder.plan(&selection)?;
     let built = builder.build(&targets, printer)?;
     if options.no_check {

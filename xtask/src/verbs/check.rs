@@ -1,7 +1,8 @@
 //! `check`: the checks of images that are built.
 
 use builder::check::EngineKind;
-use builder::plan::{Architectures, Selection, Target, Variants};
+use builder::plan::Target;
+use builder::selection::{Architectures, Kinds, Selection};
 use checks::Tool;
 use schema::run::{CheckOutcome, ImageRecord, RunRecord, VERSION};
 
@@ -14,8 +15,9 @@ use crate::printer::Printer;
 pub(crate) fn check(flags: &CheckFlags, printer: &Printer) -> anyhow::Result<Ending> {
     let mut builder = session::builder(Settings::from(&flags.packages))?;
     let architectures = Architectures::only_or_host(flags.arch);
-    let variants = Variants::named(&flags.variants.variants);
-    let selection = Selection { patterns: flags.images.clone(), architectures, variants };
+    let variants = Kinds::named(&flags.kinds.variants);
+    let groups = Kinds::named(&flags.kinds.groups);
+    let selection = Selection { patterns: flags.images.clone(), architectures, variants, groups };
     let targets = builder.plan(&selection)?;
     let built = builder.build(&targets, printer)?;
     let engine = match flags.engine {

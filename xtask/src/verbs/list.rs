@@ -1,6 +1,6 @@
 //! `list`: the images of the matrix.
 
-use builder::plan::{Architectures, Selection, Variants};
+use builder::selection::{Architectures, Selection};
 use schema::Digest;
 use serde::Serialize;
 
@@ -16,6 +16,9 @@ struct Listed {
     variant: String,
     /// It is built where it is asked for, and not with the whole matrix.
     on_demand: bool,
+    /// The group that its row is in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group: Option<String>,
     ruby: String,
     distro: String,
     architecture: String,
@@ -27,8 +30,7 @@ struct Listed {
 pub(crate) fn list(flags: &ListFlags, printer: &Printer) -> anyhow::Result<Ending> {
     let builder = session::builder(Settings::default())?;
     let architectures = Architectures::only_or_host(flags.arch);
-    let targets =
-        builder.plan(&Selection { architectures, variants: Variants::All, ..Selection::default() })?;
+    let targets = builder.plan(&Selection { architectures, ..Selection::every() })?;
     let manifests = builder.manifests(&targets)?;
     let listed: Vec<Listed> = targets
         .iter()
@@ -42,6 +44,7 @@ pub(crate) fn list(flags: &ListFlags, printer: &Printer) -> anyhow::Result<Endin
                 references: target.references(&ruby),
                 variant: builder.variant(target).to_owned(),
                 on_demand: target.is_on_demand(),
+                group: target.row.group.clone(),
                 ruby,
                 distro: target.row.distro.clone(),
                 architecture: target.architecture.to_string(),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::Context;
-use builder::plan::Selection;
+use builder::selection::Selection;
 use cache::Client;
 use oci::document::Descriptor;
 use registry::{Hosts, PushPlan, Pushed, Registry, TagChange};

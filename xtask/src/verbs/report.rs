@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use anyhow::Context;
 use builder::Builder;
-use builder::plan::Selection;
+use builder::selection::Selection;
 use fs_err as fs;
 use report::{Published, SIZES};
 use schema::run::RunRecord;

@@ -2,7 +2,7 @@
 
 use std::os::unix::ffi::OsStrExt;
 
-use builder::plan::{Architectures, Selection};
+use builder::selection::{Architectures, Selection};
 use rootfs::RootPath;
 
 use super::session::{self, Settings};
