@@ -39,11 +39,27 @@ pub enum Root {
     /// only in a single layer, and can't change the files that are beside them in the same folder. What belongs to
     /// nobody whom the caller has an id for, such a command can't change either.
     Layers(Vec<PathBuf>),
+    /// The same, with a folder of the host that the command may write to.
+    Workplace(Workplace),
     /// A folder on the host, entered with `chroot(2)`, for where no namespace can be made. What the command writes
     /// stays in it. Wants `CAP_SYS_CHROOT`.
     Chroot(PathBuf),
     /// The caller's own root, as it is, for where no namespace can be made. What the command writes stays.
     InPlace,
+}
+
+/// Layers, and a folder of the host to work in.
+///
+/// What the command writes into the folder stays there; it belongs to whoever the command's user is outside. The limit on
+/// storage holds for each file in it, and not for their sum.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Workplace {
+    /// As in [`Root::Layers`].
+    pub layers: Vec<PathBuf>,
+    /// The folder on the host. What other file systems are mounted in it does not come along.
+    pub folder: PathBuf,
+    /// Where the command finds it, an absolute path; made where the layers do not have it.
+    pub place: PathBuf,
 }
 
 /// A command and the circumstances it runs in.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags};
 use serde::{Deserialize, Serialize};
 
-use crate::command::{Command, Program, Root, Streams};
+use crate::command::{Command, Program, Root, Streams, Workplace};
 use crate::error::SandboxError;
 use crate::obstacle::{Host, Obstacle};
 use crate::signals::Signals;
@@ -56,7 +56,17 @@ pub struct Captured {
 
 /// Runs a command to its end. Whatever it started has ended too when this returns.
 pub fn run(program: &Program, root: &Root, command: &Command) -> Result<Outcome, SandboxError> {
-    Ok(start(program, root, command, Traced::No)?.0)
+    Ok(start(program, root, command, Traced::No, &mut |_, _| {})?.0)
+}
+
+/// The same, and tells what the command writes to captured streams as it comes, beyond what is kept of it too.
+pub fn watch(
+    program: &Program,
+    root: &Root,
+    command: &Command,
+    heard: &mut dyn FnMut(Output, &[u8]),
+) -> Result<Outcome, SandboxError> {
+    Ok(start(program, root, command, Traced::No, heard)?.0)
 }
 
 /// The same, and tells every file that the command and all its threads and children used: opened, executed, linked to or
@@ -65,7 +75,16 @@ pub fn run(program: &Program, root: &Root, command: &Command) -> Result<Outcome,
 /// It tells what honest programs do: one that changes a path in its memory while the kernel reads it is told wrongly.
 /// Traced programs find no `io_uring` (`ENOSYS`), as what it opens is never told; and no x32 calls.
 pub fn trace(program: &Program, root: &Root, command: &Command) -> Result<(Outcome, Trace), SandboxError> {
-    start(program, root, command, Traced::Yes)
+    start(program, root, command, Traced::Yes, &mut |_, _| {})
+}
+
+/// One of the two streams that a command writes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Output {
+    /// Standard output.
+    Standard,
+    /// Standard error.
+    Error,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -79,8 +98,9 @@ fn start(
     root: &Root,
     command: &Command,
     traced: Traced,
+    heard: &mut dyn FnMut(Output, &[u8]),
 ) -> Result<(Outcome, Trace), SandboxError> {
-    if matches!(root, Root::Layers(layers) if layers.is_empty()) {
+    if matches!(root, Root::Layers(layers) | Root::Workplace(Workplace { layers, .. }) if layers.is_empty()) {
         return Err(SandboxError::NoLayers);
     }
     // Before the command starts, so that no signal is lost.
@@ -99,7 +119,7 @@ fn start(
     drop((setup, stdin));
     let mut stdout = Stream::new(monitor.child.stdout.take().map(OwnedFd::from), limit);
     let mut stderr = Stream::new(monitor.child.stderr.take().map(OwnedFd::from), limit);
-    let (report, traced_file) = monitor.follow(&mut stdout, &mut stderr, signals.as_ref())?;
+    let (report, traced_file) = monitor.follow(&mut stdout, &mut stderr, signals.as_ref(), heard)?;
     let (status, duration) = match report {
         Some(Report::Ended(status, duration)) => (status, duration),
         Some(Report::Failed(failure)) => {
@@ -128,7 +148,13 @@ fn setup(root: &Root, command: &Command, traced: Traced) -> Setup {
     let name = |path: &std::path::PathBuf| path.clone().into_os_string();
     Setup {
         root: match root {
-            Root::Layers(layers) => Location::Layers(layers.iter().map(name).collect()),
+            Root::Layers(layers) => {
+                Location::Layers { folders: layers.iter().map(name).collect(), workplace: None }
+            }
+            Root::Workplace(Workplace { layers, folder, place }) => Location::Layers {
+                folders: layers.iter().map(name).collect(),
+                workplace: Some(wire::Workplace { folder: name(folder), place: name(place) }),
+            },
             Root::Chroot(folder) => Location::Chroot(name(folder)),
             Root::InPlace => Location::InPlace,
         },
@@ -190,6 +216,7 @@ impl Monitor {
         stdout: &mut Stream,
         stderr: &mut Stream,
         signals: Option<&Signals>,
+        heard: &mut dyn FnMut(Output, &[u8]),
     ) -> Result<(Option<Report>, Option<OwnedFd>), SandboxError> {
         let mut report = None;
         let mut trace = None;
@@ -199,10 +226,10 @@ impl Monitor {
             let files = [control, stdout.as_fd(), stderr.as_fd(), signals.map(AsFd::as_fd)];
             let [control, from_stdout, from_stderr, signaled] = wait_for_any(files)?;
             if from_stdout {
-                stdout.read()?;
+                stdout.read(|bytes| heard(Output::Standard, bytes))?;
             }
             if from_stderr {
-                stderr.read()?;
+                stderr.read(|bytes| heard(Output::Error, bytes))?;
             }
             if control {
                 match wire::receive(&self.control)? {
@@ -258,7 +285,7 @@ impl Stream {
     }
 
     /// Reads once what is there, and closes the pipe at its end.
-    fn read(&mut self) -> io::Result<()> {
+    fn read(&mut self, heard: impl FnOnce(&[u8])) -> io::Result<()> {
         let Some(pipe) = &self.pipe else { return Ok(()) };
         let mut buffer = [0; 16 << 10];
         let length = rustix::io::retry_on_intr(|| rustix::io::read(pipe, &mut buffer))?;
@@ -268,6 +295,9 @@ impl Stream {
         let kept = length.min(self.limit.saturating_sub(self.captured.bytes.len()));
         self.captured.cut |= kept < length;
         self.captured.bytes.extend(buffer.iter().take(kept));
+        if length > 0 {
+            heard(buffer.get(..length).unwrap_or_default());
+        }
         Ok(())
     }
 }

@@ -42,9 +42,16 @@ pub(crate) struct Setup {
 /// A [`crate::Root`].
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Location {
-    Layers(Vec<OsString>),
+    Layers { folders: Vec<OsString>, workplace: Option<Workplace> },
     Chroot(OsString),
     InPlace,
+}
+
+/// A folder of the host that the command may write to.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Workplace {
+    pub(crate) folder: OsString,
+    pub(crate) place: OsString,
 }
 
 /// The part of a command that `execve` is about.
@@ -69,7 +76,7 @@ pub(crate) enum Report {
 impl Location {
     /// Does the command get namespaces of its own?
     pub(crate) fn is_namespaced(&self) -> bool {
-        matches!(self, Self::Layers(_))
+        matches!(self, Self::Layers { .. })
     }
 }
 

@@ -10,7 +10,7 @@ use std::fmt::Write;
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Mode};
@@ -22,7 +22,7 @@ use rustix::mount::{
 
 use super::pieces;
 use crate::error::{Doing, Failure, Step};
-use crate::wire::{Location, Setup};
+use crate::wire::{Location, Setup, Workplace};
 
 /// Nodes taken from the host: a user namespace can't make any.
 const NODES: [&str; 6] = ["full", "null", "random", "tty", "urandom", "zero"];
@@ -41,6 +41,7 @@ pub(super) fn enter_root(setup: &Setup, layers: Option<Vec<OwnedFd>>) -> Result<
     rustix::mount::mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
         .doing(Step::EnterRoot)?;
     let nodes = open_nodes()?;
+    let workplace = open_workplace(&setup.root)?;
     match layers.map_or_else(|| open_layers(&setup.root), Ok) {
         Ok(layers) => stack(setup, &layers)?,
         Err(failure) => stack_pieces(setup, failure)?,
@@ -54,6 +55,9 @@ pub(super) fn enter_root(setup: &Setup, layers: Option<Vec<OwnedFd>>) -> Result<
     std::env::set_current_dir("/").doing(Step::EnterRoot)?;
     attach(&temporary, "/tmp").doing_to(Step::MountTemporary, "/tmp")?;
     make_devices(&devices, &nodes)?;
+    if let Some((place, folder)) = &workplace {
+        attach_below(folder, place).doing_to(Step::MountWorkplace, place)?;
+    }
     write_hosts(&setup.hostname)
 }
 
@@ -63,9 +67,16 @@ pub(super) fn open_layers(root: &Location) -> Result<Vec<OwnedFd>, Failure> {
     folders(root).iter().map(open).collect()
 }
 
+/// The folder to work in, as a mount that hangs nowhere, and where it goes.
+fn open_workplace(root: &Location) -> Result<Option<(&OsStr, OwnedFd)>, Failure> {
+    let Location::Layers { workplace: Some(Workplace { folder, place }), .. } = root else { return Ok(None) };
+    let tree = open_tree(inside(folder)).doing_to(Step::OpenWorkplace, folder)?;
+    Ok(Some((place, tree)))
+}
+
 fn folders(root: &Location) -> &[OsString] {
     match root {
-        Location::Layers(layers) => layers,
+        Location::Layers { folders, .. } => folders,
         Location::Chroot(_) | Location::InPlace => &[],
     }
 }
@@ -210,6 +221,12 @@ pub(super) fn open_tree(path: impl rustix::path::Arg) -> io::Result<OwnedFd> {
 /// Hangs a mount at a folder, which is made if it is absent.
 fn attach(tree: &OwnedFd, path: &str) -> io::Result<()> {
     make_directory(path)?;
+    move_mount(tree, path)
+}
+
+/// The same at any depth.
+fn attach_below(tree: &OwnedFd, path: &OsStr) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o755).create(path)?;
     move_mount(tree, path)
 }
 

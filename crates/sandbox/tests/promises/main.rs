@@ -17,6 +17,7 @@ mod outcome;
 mod terminal;
 mod trace;
 mod weak;
+mod workplace;
 
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
