@@ -12,6 +12,14 @@ use crate::fixture::{Root, program};
 
 const SIGNALS: [Signal; 3] = [Signal::INT, Signal::TERM, Signal::HUP];
 
+/// The program as a terminal would start it: who runs the tests in the background may ignore signals, and what is
+/// ignored stays so in all that is started.
+fn command() -> Command {
+    let mut command = Command::new("/usr/bin/env");
+    command.arg("--default-signal").arg(program());
+    command
+}
+
 /// Waits until something passing is in the folder, or the program has ended.
 fn wait_for_passing(child: &mut Child, folder: &Path) {
     let is_there = || {
@@ -41,7 +49,7 @@ fn names(folder: &Path) -> Vec<String> {
 fn while_a_test_runs() {
     for signal in SIGNALS {
         let folder = tempfile::tempdir().unwrap();
-        let mut command = Command::new(program());
+        let mut command = command();
         command.args(["/bin/sleep", "out", "--test=sleep 100", "--time-limit=200"]);
         command.current_dir(folder.path()).env("TMPDIR", folder.path()).stderr(Stdio::null());
         let mut child = command.spawn().unwrap();
@@ -61,7 +69,7 @@ fn while_a_result_is_written() {
     let (mut ended, mut count) = (0, 0);
     for signal in SIGNALS {
         for output in ["out", "out.tar", "out.oci"] {
-            let mut command = Command::new(program());
+            let mut command = command();
             command.arg("--root").arg(root.path()).args(["/app", "-o", output]);
             command.current_dir(root.beside("")).stderr(Stdio::null());
             let mut child = command.spawn().unwrap();
@@ -88,9 +96,10 @@ fn while_a_result_is_written() {
 #[test]
 fn what_was_ignored_stays_ignored() {
     let folder = tempfile::tempdir().unwrap();
-    let mut command = Command::new("/bin/sh");
-    command.args(["-c", "trap '' HUP; exec \"$0\" /bin/sleep out '--test=sleep 100' --time-limit=200"]);
-    command.arg(program()).current_dir(folder.path()).env("TMPDIR", folder.path()).stderr(Stdio::null());
+    let mut command = Command::new("/usr/bin/env");
+    command.args(["--default-signal", "--ignore-signal=HUP"]).arg(program());
+    command.args(["/bin/sleep", "out", "--test=sleep 100", "--time-limit=200"]);
+    command.current_dir(folder.path()).env("TMPDIR", folder.path()).stderr(Stdio::null());
     let mut child = command.spawn().unwrap();
     wait_for_passing(&mut child, folder.path());
     send(&mut child, Signal::HUP);
