@@ -16,7 +16,6 @@ use serde::{Deserialize, Serialize};
 use crate::assemble::{Assembly, Placed, Ways};
 use crate::contents::Contents;
 use crate::explain::Explanation;
-use crate::layers::Policy;
 use crate::observer::{Event, Observer};
 use crate::plan::Target;
 use crate::selection::Selection;
@@ -230,8 +229,7 @@ impl Builder {
             self.fetch(&lock, &packages_of(&lock, &step.set)?, observer)?;
             let opened = self.opened(&lock, &step)?;
             let stack = self.stack(target, &step, &opened, lower)?;
-            let policy = Policy { layers: step.layers, drop: &step.drop, shrink: &self.spec().shrink };
-            let selection = layers::select(&stack, policy);
+            let selection = layers::select(&stack, step.policy(&self.spec().shrink));
             let explanation = Explanation::of(&stack, &selection, path);
             // What an upper layer has covers a lower one; what it does not have may be below.
             if best.as_ref().is_none_or(|best| explanation.says_more_than(best)) {

@@ -10,7 +10,7 @@ use std::io::Write;
 
 use rayon::prelude::*;
 use rootfs::{Content, Dialect, Layer, Limits, Origin, Tree};
-use schema::image::{Addition, Drop, FileContent, Generator, LayerSpec};
+use schema::image::{Addition, Drop, FileContent, Generator, LayerSpec, Shrink};
 use schema::lock::{Lock, SetKey};
 use schema::run::{AcceptRecord, DropRecord, LayerRecord, PackageRecord, ShrinkRecord};
 use schema::{Digest, Hasher};
@@ -86,6 +86,13 @@ pub(crate) struct Step<'a> {
     pub facts: Facts,
     /// Whether others may be put on it.
     pub is_base: bool,
+}
+
+impl Step<'_> {
+    /// What its layers are chosen by.
+    pub(crate) fn policy<'s>(&'s self, shrink: &'s [Shrink]) -> Policy<'s> {
+        Policy { layers: self.layers, drop: &self.drop, shrink, prefix: &self.facts.prefix }
+    }
 }
 
 /// A part of an image's description that has layers: the image's own, or those of an option or a variant.
@@ -221,6 +228,7 @@ impl Builder {
         hasher.field(below.as_ref().map_or(&[][..], |below| below.as_bytes()));
         hasher.field(target.architecture.name().as_bytes());
         hasher.field(facts.series.as_bytes());
+        hasher.field(facts.prefix.as_bytes());
         hasher.field(facts.apt_sources.as_bytes());
         hasher.field(format!("{:?}", self.compressions()).as_bytes());
         hasher.field(self.parts.digest(part).as_bytes());
@@ -238,7 +246,7 @@ impl Builder {
             true => self.apt_sources(lock, &target.row.distro)?,
             false => String::new(),
         };
-        Ok(Facts { series: target.row.ruby.to_string(), apt_sources })
+        Ok(Facts { series: target.row.ruby.to_string(), prefix: target.prefix().to_owned(), apt_sources })
     }
 
     /// What all these targets hold, by the keys of their steps; each step once, those below before those above.
@@ -318,7 +326,7 @@ impl Builder {
         let stack = self.stack(target, step, &opened, lower)?;
 
         stage(Stage::Analyzing);
-        let policy = Policy { layers: step.layers, drop: &step.drop, shrink: &spec.shrink };
+        let policy = step.policy(&spec.shrink);
         let selection = layers::select(&stack, policy);
         let verify::Verdict { accepted, undecided } =
             verify::judge(&selection.closure, &spec.accept, |findings| FindingsError::Packages {

@@ -69,12 +69,12 @@ pub enum BuildError {
         distro: String,
     },
     /// The distro has another Ruby than the row says.
-    #[error("{image} is for Ruby {series}, which package {package} of its distro does not bring")]
+    #[error("{image} is for Ruby {series}, which {origin} does not bring")]
     OtherRuby {
         /// The image.
         image: String,
-        /// The package.
-        package: String,
+        /// What the Ruby comes in.
+        origin: String,
         /// The Ruby that is wanted.
         series: String,
     },
@@ -168,7 +168,7 @@ impl BuildError {
             Self::Resolve { source, .. } => source.hint(),
             Self::LockedOut { .. } => Some("run `cargo xtask update`, or leave `--locked` out".to_owned()),
             Self::NotLocked { .. } => Some("run `cargo xtask build-all`".to_owned()),
-            Self::OtherRuby { .. } => Some("write the Ruby that the distro has into matrix.toml".to_owned()),
+            Self::OtherRuby { .. } => Some("write the Ruby that is there into matrix.toml".to_owned()),
             Self::Package(error) => error.hint(),
             Self::Findings(error) => error.hint(),
             Self::Engine { source, .. } => source.hint(),

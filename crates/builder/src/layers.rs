@@ -4,12 +4,13 @@
 //! in it, so images that have its packages alike have it alike. The layers of options and variants are chosen on what
 //! the image has, which is there already.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock};
 
 use analyzer::{Closure, Reason, Request, Root, ld_cache};
 use rootfs::{Entry, Kind, Metadata, RootPath, Tree};
-use schema::image::{Drop, ImagePath, LayerSpec, Shrink};
+use schema::image::{Drop, LayerSpec, Pattern, Shrink};
 use schema::lock::PackageKey;
 
 use crate::shrink::Shrinker;
@@ -59,6 +60,8 @@ pub(crate) struct Policy<'a> {
     pub drop: &'a [&'a Drop],
     /// What is made smaller.
     pub shrink: &'a [Shrink],
+    /// Where the Ruby was installed to.
+    pub prefix: &'a str,
 }
 
 /// Chooses what an image keeps of a stack, above what that stands on.
@@ -68,9 +71,9 @@ pub(crate) fn select<'a>(stack: &Stack<'_>, policy: Policy<'a>) -> Selection<'a>
     let mut closure = Closure::default();
     let mut request = Request::default();
     let mut layers = Vec::with_capacity(policy.layers.len());
-    let mut shrinker = Shrinker::new(policy.shrink);
+    let mut shrinker = Shrinker::new(policy.shrink, policy.prefix);
     for (position, layer) in policy.layers.iter().enumerate() {
-        request = request_for(&stack.tree, policy.drop, &policy.layers[..=position]);
+        request = request_for(&stack.tree, policy, &policy.layers[..=position]);
         let mut grown = closure_with_licences(stack, &mut request);
         let is_new = |path: &&RootPath| !closure.entries.contains_key(*path) && stack.is_new(path);
         let mut tree = stack.tree.select(grown.entries.keys().filter(is_new).cloned());
@@ -125,24 +128,21 @@ fn made(stack: &Stack<'_>, bytes: Vec<u8>) -> Entry {
 }
 
 /// What the analyzer is asked for some of an image's layers on a tree.
-fn request_for(tree: &Tree, drop: &[&Drop], layers: &[LayerSpec]) -> Request {
+fn request_for(tree: &Tree, Policy { drop, prefix, .. }: Policy<'_>, layers: &[LayerSpec]) -> Request {
+    let is_there = |pattern: &Pattern| analyzer::matches(tree, &pattern.for_prefix(prefix));
     let roots = layers.iter().flat_map(|layer| {
-        let roots =
-            layer.roots.iter().filter(|root| !root.optional || analyzer::matches(tree, root.path.as_str()));
-        let roots = roots.map(|root| (root.path.as_str(), &root.why));
-        let is_there = |path: &ImagePath| analyzer::matches(tree, path.as_str());
-        let files = layer.files.iter().filter(move |file| file.needs.as_ref().is_none_or(is_there));
-        roots.chain(files.map(|file| (file.path.as_str(), &file.why)))
+        let roots = layer.roots.iter().filter(|root| !root.optional || is_there(&root.path));
+        let roots = roots.map(|root| (root.path.for_prefix(prefix), &root.why));
+        let files = layer.files.iter().filter(|file| file.needs.as_ref().is_none_or(is_there));
+        roots.chain(files.map(|file| (Cow::Borrowed(file.path.as_str()), &file.why)))
     });
-    let drop = drop.iter().filter(|drop| {
-        drop.shadowed_by.as_ref().is_none_or(|pattern| analyzer::matches(tree, pattern.as_str()))
-    });
+    let drop = drop.iter().filter(|drop| drop.shadowed_by.as_ref().is_none_or(is_there));
     Request {
-        roots: roots.map(|(path, why)| analyzer::Root::pattern(path, why)).collect(),
+        roots: roots.map(|(path, why)| analyzer::Root::pattern(&*path, why)).collect(),
         drop: drop
             .map(|drop| analyzer::Drop {
                 name: drop.name.clone(),
-                globs: drop.paths.iter().map(ToString::to_string).collect(),
+                globs: drop.paths.iter().map(|path| path.for_prefix(prefix).into_owned()).collect(),
                 reason: drop.why.clone(),
             })
             .collect(),
@@ -269,17 +269,17 @@ files = [{ path = "/etc/motd", link = "issue-{series}", why = "a link" }]
 
 [[layers]]
 name = "top"
-roots = [{ path = "/opt/**", why = "all of it" }]
+roots = [{ path = "{prefix}/**", why = "all of it" }]
 
 [[drop]]
 name = "manuals"
-paths = ["/opt/man"]
+paths = ["{prefix}/man"]
 why = "read elsewhere"
 
 [[drop]]
 name = "old"
 paths = ["/opt/old"]
-shadowed-by = "/opt/new*"
+shadowed-by = "{prefix}/new*"
 why = "there is a newer one"
 "#;
 
@@ -318,10 +318,12 @@ why = "there is a newer one"
     fn layers(packages: &[Package]) -> BTreeMap<String, Vec<String>> {
         let image = image();
         let spec = &image.spec;
-        let facts = Facts { series: "9.9".to_owned(), ..Facts::default() };
+        let facts = Facts { series: "9.9".to_owned(), prefix: "/opt".to_owned(), apt_sources: String::new() };
         let stack = Stack::new(packages, Tree::new(), &image, &spec.layers, &facts).unwrap();
         let drop: Vec<&Drop> = spec.drop.iter().collect();
-        let selection = select(&stack, Policy { layers: &spec.layers, drop: &drop, shrink: &spec.shrink });
+        let policy =
+            Policy { layers: &spec.layers, drop: &drop, shrink: &spec.shrink, prefix: &facts.prefix };
+        let selection = select(&stack, policy);
         let listed = |(path, entry): (&RootPath, &Entry)| match &entry.kind {
             Kind::Directory => None,
             Kind::Symlink(target) => Some(format!("{path} -> {}", String::from_utf8_lossy(target))),

@@ -25,6 +25,7 @@ mod recording;
 pub mod replace;
 mod resolving;
 mod shrink;
+mod source;
 mod stack;
 mod status;
 mod verify;
@@ -150,7 +151,7 @@ impl Builder {
         let version = target.locked_version(self.spec(), lock);
         version.filter(|version| target.row.ruby.has(version)).ok_or_else(|| BuildError::OtherRuby {
             image: target.to_string(),
-            package: target.ruby_package().to_owned(),
+            origin: target.origin(),
             series: target.row.ruby.to_string(),
         })
     }

@@ -16,6 +16,8 @@ const OS_RELEASE: &str = "/usr/lib/os-release";
 pub(crate) struct Facts {
     /// The first two numbers of the Ruby.
     pub(crate) series: String,
+    /// Where the Ruby was installed to.
+    pub(crate) prefix: String,
     /// Where the packages come from, as apt reads it (sources.list(5)).
     pub(crate) apt_sources: String,
 }
@@ -79,7 +81,7 @@ pub(crate) fn make(
     origin: Origin,
 ) -> Result<Option<RootPath>, MadeError> {
     if let Some(needed) = &spec.needs
-        && !analyzer::matches(tree, needed.as_str())
+        && !analyzer::matches(tree, &needed.for_prefix(&facts.prefix))
     {
         return Ok(None);
     }

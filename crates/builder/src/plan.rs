@@ -10,7 +10,7 @@ use std::fmt;
 use schema::Architecture;
 use schema::image::{Addition, ImageSpec, User, Variant};
 use schema::lock::{Lock, SetKey};
-use schema::matrix::{Matrix, Row, Source};
+use schema::matrix::{Matrix, Row};
 
 use crate::selection::Architectures;
 
@@ -83,12 +83,6 @@ fn endings(row: &Row, variant: &Variant, is_plain: bool) -> Vec<String> {
 }
 
 impl Target {
-    /// The package that the Ruby comes in.
-    pub fn ruby_package(&self) -> &str {
-        let Source::Package(package) = &self.row.source;
-        package
-    }
-
     /// Its variant.
     pub fn variant<'s>(&self, spec: &'s ImageSpec) -> &'s Variant {
         &spec.variants[self.variant]
@@ -118,7 +112,7 @@ impl Target {
 
     /// What an addition's layers ask of its distro; where packages are installed, those of the image are too.
     pub fn addition_set(&self, spec: &ImageSpec, addition: &Addition) -> SetKey {
-        let mut wants: BTreeSet<String> = addition.packages.iter().cloned().collect();
+        let mut wants = self.asked_for(&addition.packages);
         if addition.layers.iter().any(|layer| layer.installed) {
             wants.extend(self.image_set(spec).wants);
         }
@@ -127,8 +121,8 @@ impl Target {
 
     /// What this target asks of its distro for the image itself.
     pub fn image_set(&self, spec: &ImageSpec) -> SetKey {
-        let mut wants: BTreeSet<String> = spec.packages.iter().cloned().collect();
-        wants.insert(self.ruby_package().to_owned());
+        let mut wants = self.asked_for(&spec.packages);
+        wants.extend(self.ruby_packages());
         self.set(wants)
     }
 
@@ -141,13 +135,6 @@ impl Target {
 
     fn set(&self, wants: BTreeSet<String>) -> SetKey {
         SetKey { distro: self.row.distro.clone(), architecture: self.architecture, wants }
-    }
-
-    /// The full version of the Ruby among the locked packages: `3.3.8` of `ruby3.3 3.3.8-2`.
-    pub fn locked_version(&self, spec: &ImageSpec, lock: &Lock) -> Option<String> {
-        let versioned = format!("ruby{}", self.row.ruby);
-        let (package, _) = lock.set(&self.image_set(spec))?.find(|(package, _)| package.name == versioned)?;
-        Some(upstream_version(&package.version).to_owned())
     }
 
     /// Every reference that names the image, the main one first, when its Ruby is of version `ruby`.
@@ -176,31 +163,5 @@ impl fmt::Display for Target {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.name)?;
         if self.is_for_host { Ok(()) } else { write!(formatter, " for {}", self.architecture) }
-    }
-}
-
-/// A Debian version without its epoch and revision (Debian Policy 5.6.12). What comes after `+really` is the version that
-/// it really is (Debian Policy 3.2.2).
-fn upstream_version(version: &str) -> &str {
-    let version = version.split_once(':').map_or(version, |(_, rest)| rest);
-    let upstream = version.rsplit_once('-').map_or(version, |(upstream, _)| upstream);
-    upstream.rsplit_once("+really").map_or(upstream, |(_, real)| real)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_upstream_version_has_no_epoch_and_no_revision() {
-        for (version, upstream) in [
-            ("3.3.8-2", "3.3.8"),
-            ("2.7.4-1+deb11u5", "2.7.4"),
-            ("1:3.3+b1", "3.3+b1"),
-            ("3.3", "3.3"),
-            ("3.1.7+really3.1.2-7", "3.1.2"),
-        ] {
-            assert_eq!(upstream_version(version), upstream);
-        }
     }
 }

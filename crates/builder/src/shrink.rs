@@ -43,12 +43,12 @@ pub(crate) struct Change {
 }
 
 impl<'a> Shrinker<'a> {
-    /// With these rules; of those that match a file, the first that can make it smaller does.
-    pub(crate) fn new(rules: &'a [Shrink]) -> Self {
+    /// With these rules, for a Ruby that was installed to `prefix`; of those that match a file, the first that can make it smaller does.
+    pub(crate) fn new(rules: &'a [Shrink], prefix: &str) -> Self {
         let with_globs = |rule: &'a Shrink| {
             let mut set = GlobSetBuilder::new();
             for pattern in &rule.paths {
-                let glob = GlobBuilder::new(pattern.as_str()).literal_separator(true).build();
+                let glob = GlobBuilder::new(&pattern.for_prefix(prefix)).literal_separator(true).build();
                 set.add(glob.expect("a description has valid patterns only"));
             }
             (rule, set.build().expect("each pattern of it is valid"))
@@ -225,7 +225,7 @@ why = "the same text"
     #[test]
     fn each_rule_does_its_part_and_says_what_it_saved() {
         let spec = ImageSpec::parse("image.toml", RULES).unwrap();
-        let mut shrinker = Shrinker::new(&spec.shrink);
+        let mut shrinker = Shrinker::new(&spec.shrink, "/usr");
         let mut tree = tree(&[
             ("/lib/a/b.rb", "a # says\n", 0o644),
             ("/opt/c.rb", "a # says\n", 0o644),
@@ -251,7 +251,7 @@ why = "the same text"
     #[test]
     fn a_file_is_the_same_in_every_tree() {
         let spec = ImageSpec::parse("image.toml", RULES).unwrap();
-        let mut shrinker = Shrinker::new(&spec.shrink);
+        let mut shrinker = Shrinker::new(&spec.shrink, "/usr");
         let mut first = tree(&[("/lib/b.rb", "a # says\n", 0o644)]);
         let mut second = first.clone();
         shrinker.apply(&mut first);

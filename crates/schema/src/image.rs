@@ -30,7 +30,8 @@ pub struct ImageSpec {
     pub about: About,
     /// How a container of it starts.
     pub config: Config,
-    /// The distro's packages that it may take files from, beside the Ruby itself.
+    /// The distro's packages that it may take files from, beside the Ruby itself. `{package}` in one stands for the
+    /// package of the Ruby; where the Ruby is of no package, that one is not asked for.
     pub packages: Vec<String>,
     /// What it is made of, lowest first; never empty.
     pub layers: Vec<LayerSpec>,
@@ -120,7 +121,7 @@ pub struct FileSpec {
     /// Its owner, user and group alike.
     pub owner: u32,
     /// What has to be there, or it is not made.
-    pub needs: Option<ImagePath>,
+    pub needs: Option<Pattern>,
     /// Why it is wanted.
     pub why: String,
 }
@@ -298,7 +299,7 @@ struct WrittenFile {
     mode: Option<Mode>,
     #[serde(default)]
     owner: u32,
-    needs: Option<ImagePath>,
+    needs: Option<Pattern>,
     why: String,
 }
 

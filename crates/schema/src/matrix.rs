@@ -14,11 +14,15 @@
 //! source = { package = "ruby" }
 //! ```
 
+mod source;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Deserialize;
 use toml::Spanned;
+
+pub use source::Source;
 
 use crate::Architecture;
 use crate::name;
@@ -117,14 +121,6 @@ pub struct Row {
     pub options: Vec<String>,
     /// The group that it is in: such a row is built where the group or the row is asked for, and not with the matrix.
     pub group: Option<String>,
-}
-
-/// Where a Ruby comes from.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Source {
-    /// The distro's own package of this name.
-    Package(String),
 }
 
 /// A line of Ruby versions that are compatible with one another: `3.3`.

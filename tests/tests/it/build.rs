@@ -334,7 +334,7 @@ fn a_mistake_in_the_project_has_its_place_and_the_nearest_word() {
     -- errors
     resolving the packages of trixie
     error: tiny:3.2-trixie is for Ruby 3.2, which package ruby of its distro does not bring
-    hint: write the Ruby that the distro has into matrix.toml
+    hint: write the Ruby that is there into matrix.toml
     ");
     insta::assert_snapshot!(mistake("images/tiny/image.toml", "[\"base-files\", \"tzdata\"]", "[\"base-file\", \"tzdata\"]"), @"
     status 2

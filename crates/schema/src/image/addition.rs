@@ -43,7 +43,7 @@ pub struct RowOption {
 pub struct Addition {
     /// Environment beside the image's, or in its place; with the same placeholders.
     pub environment: BTreeMap<String, String>,
-    /// The packages that its layers take files from, with what these depend on.
+    /// The packages that its layers take files from, with what these depend on; with the image's placeholder.
     pub packages: Vec<String>,
     /// Its layers, lowest first. A file of theirs may stand where a lower layer has one.
     pub layers: Vec<LayerSpec>,

@@ -1,12 +1,19 @@
 //! Paths in an image and patterns for them, as a description writes them: absolute, and in one form, so that the same
 //! path is the same text. Whether there is such a path is another question.
+//!
+//! A pattern may begin with `{prefix}`, the folder that the row's Ruby was installed to: `/usr` or `/usr/local`.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use globset::GlobBuilder;
 use serde::{Deserialize, Deserializer};
 
+use super::value::with_placeholders;
 use crate::text::{FromText, deserialize_from_text};
+
+/// What stands for the folder that a Ruby was installed to.
+const PREFIX: &str = "{prefix}";
 
 /// The characters that make a path a pattern.
 const WILDCARDS: [char; 4] = ['*', '?', '[', '{'];
@@ -16,6 +23,7 @@ const WILDCARDS: [char; 4] = ['*', '?', '[', '{'];
 pub struct ImagePath(String);
 
 /// An absolute path in an image or a glob over such paths, as `/usr/lib/*/libssl.so.*`: no empty name, no `.` or `..`.
+/// It may begin with `{prefix}`, as `{prefix}/bin/ruby`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pattern(String);
 
@@ -27,9 +35,12 @@ impl ImagePath {
 }
 
 impl Pattern {
-    /// The pattern as it is written.
-    pub fn as_str(&self) -> &str {
-        &self.0
+    /// The pattern for an image whose Ruby was installed to the folder `prefix`.
+    pub fn for_prefix(&self, prefix: &str) -> Cow<'_, str> {
+        match self.0.strip_prefix(PREFIX) {
+            Some(rest) => Cow::Owned(format!("{prefix}{rest}")),
+            None => Cow::Borrowed(&self.0),
+        }
     }
 }
 
@@ -47,9 +58,11 @@ impl FromText for Pattern {
     fn from_text(text: &str) -> Result<Self, String> {
         // An alternative in braces is a part of the path too.
         let upwards = || text.split(['/', '{', ',', '}']).any(|name| name == "..").then_some(UPWARDS);
-        let fault = match fault(text).or_else(upwards) {
+        let rest = text.strip_prefix(PREFIX).unwrap_or(text);
+        with_placeholders(rest, &[])?;
+        let fault = match fault(rest).or_else(upwards) {
             Some(fault) => Some(fault.to_owned()),
-            None => glob_fault(text),
+            None => glob_fault(rest),
         };
         match fault {
             None => Ok(Self(text.to_owned())),
@@ -136,14 +149,20 @@ mod tests {
     #[test]
     fn a_pattern_is_a_path_with_wildcards() {
         for good in ["/", "/usr/bin/env", "/usr/lib/*/x.so.?", "/a/**", "/a/{b,c/d}-[0-9]*"] {
-            assert_eq!(Pattern::from_text(good).unwrap().as_str(), good);
+            assert_eq!(Pattern::from_text(good).unwrap().for_prefix("/usr"), good);
         }
+        let bundler = Pattern::from_text("{prefix}/bin/bundle{,[0-9]*}").unwrap();
+        assert_eq!(bundler.for_prefix("/usr/local"), "/usr/local/bin/bundle{,[0-9]*}");
         for (wrong, says) in [
             ("**/x", "slash"),
             ("/a/../*", "upwards"),
             ("/a/{b,../c}", "upwards"),
             ("/a/[b", "unclosed character class"),
             ("/a/{b", "unclosed alternate group"),
+            ("{prefix}bin", "slash"),
+            ("{prefix}", "slash"),
+            ("/a/{prefix}/b", "`{prefix}` stands for nothing here"),
+            ("{prefx}/b", "`{prefx}` stands for nothing here"),
         ] {
             let error = Pattern::from_text(wrong).unwrap_err();
             assert!(error.contains(says), "{wrong}: {error}");

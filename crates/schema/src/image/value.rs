@@ -232,13 +232,15 @@ pub(super) fn glob<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String,
 
 /// `text`, unless something in it looks like a placeholder and is none of those that are `known`. A word in braces does;
 /// other braces are what they are.
-fn with_placeholders(text: &str, known: &[&str]) -> Result<String, String> {
+pub(super) fn with_placeholders(text: &str, known: &[&str]) -> Result<String, String> {
     for (start, _) in text.match_indices('{') {
         let Some((word, _)) = text[start + 1..].split_once('}') else { break };
         let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
         let placeholder = &text[start..start + word.len() + 2];
         if !word.is_empty() && word.bytes().all(is_word) && !known.contains(&placeholder) {
-            let (last, others) = known.split_last().expect("something stands for something");
+            let Some((last, others)) = known.split_last() else {
+                return Err(format!("`{placeholder}` stands for nothing here"));
+            };
             let known = [others.join("`, `"), (*last).to_owned()];
             let known = known.iter().filter(|part| !part.is_empty()).map(String::as_str);
             let known = known.collect::<Vec<_>>().join("` and `");
