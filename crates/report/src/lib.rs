@@ -1,13 +1,19 @@
 //! What a run made, for people to read: pure functions from a run record to text, so an old record can be drawn again.
 //!
-//! [`table()`] draws the sizes of images beside those that others publish ([`Published`]), and [`splice()`] puts it
-//! into a page between two [`Markers`].
+//! [`table()`] has the sizes of images beside those that others publish ([`Published`]), and [`splice()`] puts it into a
+//! page between two [`Markers`]. [`chart()`] is a picture of the same.
 
+mod chart;
 mod error;
+#[cfg(test)]
+mod fixture;
+mod markup;
 mod published;
+mod size;
 mod splice;
 mod table;
 
+pub use chart::chart;
 pub use error::ReportError;
 pub use published::{Megabytes, Published};
 pub use splice::{Markers, SIZES, splice};

@@ -23,6 +23,9 @@ pub struct Published {
     pub source: String,
     /// When it was so: `2026-09`.
     pub date: String,
+    /// Whether it is in the picture too, and not in the table alone.
+    #[serde(default)]
+    pub chart: bool,
 }
 
 /// A size that is written in megabytes (10^6 bytes): `77.0`.

@@ -9,6 +9,7 @@ use std::fmt::Write;
 use schema::run::{ImageRecord, RunRecord};
 
 use crate::published::{Megabytes, Published};
+use crate::size::megabytes;
 
 /// A column: its head, what it says of our images, and what of others'.
 struct Column {
@@ -140,12 +141,6 @@ fn published(size: Option<Megabytes>) -> String {
     size.map_or_else(|| UNKNOWN.to_owned(), |size| megabytes(size.bytes()))
 }
 
-/// Bytes as megabytes with one decimal, rounded half up.
-fn megabytes(bytes: u64) -> String {
-    let tenths = bytes / 100_000 + u64::from(bytes % 100_000 >= 50_000);
-    format!("{}.{} MB", tenths / 10, tenths % 10)
-}
-
 /// Text that does not end its cell.
 fn cell(text: &str) -> String {
     text.replace('|', "\\|").replace(['\n', '\r'], " ")
@@ -176,78 +171,11 @@ fn align(columns: &[Column], rows: &[Vec<String>]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use schema::run::{CheckOutcome, CheckRecord, PackageRecord, VERSION};
-    use schema::{Architecture, Digest};
+    use schema::Architecture;
+    use schema::run::VERSION;
 
     use super::*;
-
-    fn image(name: &str, checks: &[bool]) -> ImageRecord {
-        let failed = || CheckOutcome::Failed {
-            message: "expected 3".to_owned(),
-            output: String::new(),
-            errors: String::new(),
-        };
-        let package =
-            |name: &str| PackageRecord { name: name.to_owned(), version: "1".to_owned(), files: 1, disk: 1 };
-        ImageRecord {
-            name: name.to_owned(),
-            references: vec![name.to_owned()],
-            ruby: "3.3.8".to_owned(),
-            distro: "trixie".to_owned(),
-            architecture: Architecture::Amd64,
-            release: false,
-            manifest: Digest::of(b"manifest"),
-            disk: 35_749_999,
-            pull: 11_750_000,
-            zstd: None,
-            files: 3657,
-            layers: Vec::new(),
-            packages: vec![package("libc6"), package("libruby3.3")],
-            dropped: Vec::new(),
-            shrunk: Vec::new(),
-            accepted: Vec::new(),
-            undecided: Vec::new(),
-            checks: checks
-                .iter()
-                .map(|passed| CheckRecord {
-                    name: "ruby -v".to_owned(),
-                    proves: "it starts".to_owned(),
-                    outcome: if *passed { CheckOutcome::Passed } else { failed() },
-                    milliseconds: 9,
-                })
-                .collect(),
-        }
-    }
-
-    fn published() -> Vec<Published> {
-        let text = r#"
-            [[images]]
-            image = "ruby:3.4-alpine3.24"
-            ruby = "3.4"
-            architecture = "amd64"
-            disk = 77.0
-            pull = 43.1
-            source = "[records](https://example.org)"
-            date = "2026-09"
-
-            [[images]]
-            image = "ruby:3.4|odd"
-            ruby = "3.4"
-            architecture = "arm64"
-            pull = 421
-            source = "[records](https://example.org)"
-            date = "2026-09"
-
-            [[images]]
-            image = "distroless-ruby"
-            ruby = "2.7.0"
-            architecture = "amd64"
-            disk = 59.4
-            source = "an article"
-            date = "2020"
-        "#;
-        Published::parse("published.toml", text).unwrap()
-    }
+    use crate::fixture::{image, published};
 
     #[test]
     fn images_of_a_run_beside_published_ones() {
@@ -312,21 +240,6 @@ mod tests {
 
         MB are 10^6 bytes. On disk: the files of the unpacked image. To pull: the compressed layers and the configuration.
         ");
-    }
-
-    #[test]
-    fn megabytes_are_rounded_to_a_tenth() {
-        for (bytes, text) in [
-            (0, "0.0 MB"),
-            (49_999, "0.0 MB"),
-            (50_000, "0.1 MB"),
-            (949_999, "0.9 MB"),
-            (950_000, "1.0 MB"),
-            (37_959_680, "38.0 MB"),
-            (u64::MAX, "18446744073709.6 MB"),
-        ] {
-            assert_eq!(megabytes(bytes), text, "{bytes}");
-        }
     }
 
     /// The data file that is part of the project.

@@ -46,6 +46,7 @@ fn what_is_checked_is_in_the_report_and_is_not_checked_again() {
     built tiny:3.3-trixie: 0.0 MB on disk, 0.0 MB to pull (0.0 MB in zstd), sha256:[digest]
     passed tiny:3.3-trixie: greets (… ms)
     wrote the table of sizes in README.md
+    wrote the picture of the sizes in docs/sizes.svg
     tiny:3.3-trixie: 1 of 1 checks passed
     ");
     insta::assert_snapshot!(project.read("README.md"), @"
@@ -82,7 +83,7 @@ fn what_is_checked_is_in_the_report_and_is_not_checked_again() {
     insta::assert_snapshot!(project.run(&["report", "--check"]), @"
     status 1
     -- errors
-    README.md does not have the sizes of the last run
+    README.md does not have the table of sizes of the last run
     hint: run `cargo xtask report`
     ");
     insta::assert_snapshot!(project.run(&["report"]), @"
@@ -90,6 +91,15 @@ fn what_is_checked_is_in_the_report_and_is_not_checked_again() {
     -- errors
     wrote the table of sizes in README.md
     ");
+    project.run(&["report", "--check"]).good();
+    project.edit("docs/sizes.svg", "tiny:3.3-trixie", "tiny:3.1-bookworm");
+    insta::assert_snapshot!(project.run(&["report", "--check"]), @"
+    status 1
+    -- errors
+    docs/sizes.svg does not have the picture of the sizes of the last run
+    hint: run `cargo xtask report`
+    ");
+    project.run(&["report"]).good();
     project.run(&["report", "--check"]).good();
     project.edit("README.md", "<!-- sizes:end -->", "");
     insta::assert_snapshot!(project.run(&["report", "--check"]), @"

@@ -1,13 +1,14 @@
-//! `report`: the table of sizes in the README.
+//! `report`: the table of sizes in the README, and the picture above it.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use anyhow::Context;
 use builder::Builder;
 use builder::selection::Selection;
 use fs_err as fs;
 use report::{Published, SIZES};
-use schema::run::RunRecord;
+use schema::run::{ImageRecord, RunRecord};
 
 use super::session::{self, Settings};
 use crate::cli::ReportFlags;
@@ -15,8 +16,19 @@ use crate::ending::Ending;
 use crate::printer::Printer;
 
 const README: &str = "README.md";
+const CHART: &str = "docs/sizes.svg";
 
-/// Writes the table, or says whether it is what the last run gives.
+/// A file of the project that is made from the run record, or a part of which is.
+struct Page {
+    /// Relative to the project.
+    path: &'static str,
+    /// What is made.
+    made: &'static str,
+    /// The whole file as it should be.
+    text: String,
+}
+
+/// Writes the pages, or says which are not what the last run gives.
 pub(crate) fn report(flags: &ReportFlags, printer: &Printer) -> anyhow::Result<Ending> {
     let builder = session::builder(Settings::default())?;
     let record = builder.last_record()?.context("nothing was built yet: run `cargo xtask build-all`")?;
@@ -24,36 +36,59 @@ pub(crate) fn report(flags: &ReportFlags, printer: &Printer) -> anyhow::Result<E
         write(&builder, &record, printer)?;
         return Ok(Ending::Good);
     }
-    let (before, after) = pages(&builder, &record)?;
-    if before == after {
-        return Ok(Ending::Good);
+    let stale = stale(&builder, &record)?;
+    for (_, page) in &stale {
+        let Page { path, made, .. } = page;
+        printer.error(format_args!(
+            "{path} does not have {made} of the last run\nhint: run `cargo xtask report`"
+        ));
     }
-    printer.error(format_args!(
-        "{README} does not have the sizes of the last run\nhint: run `cargo xtask report`"
-    ));
-    Ok(Ending::Bad)
+    Ok(if stale.is_empty() { Ending::Good } else { Ending::Bad })
 }
 
-/// Writes the table where it differs.
+/// Writes the pages that differ.
 pub(super) fn write(builder: &Builder, record: &RunRecord, printer: &Printer) -> anyhow::Result<()> {
-    let (before, after) = pages(builder, record)?;
-    if before != after {
-        builder::replace::replace(&builder.project().root.join(README), &after)?;
-        printer.line(format_args!("wrote the table of sizes in {README}"));
+    for (file, Page { path, made, text }) in stale(builder, record)? {
+        if let Some(folder) = file.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        builder::replace::replace(&file, &text)?;
+        printer.line(format_args!("wrote {made} in {path}"));
     }
     Ok(())
 }
 
-/// The README as it is, and as it should be: with the images that a run over the matrix makes.
-fn pages(builder: &Builder, record: &RunRecord) -> anyhow::Result<(String, String)> {
+/// The pages that are not as they should be, with their places.
+fn stale(builder: &Builder, record: &RunRecord) -> anyhow::Result<Vec<(PathBuf, Page)>> {
+    let mut stale = Vec::new();
+    for page in pages(builder, record)? {
+        let file = builder.project().root.join(page.path);
+        if !file.exists() || fs::read_to_string(&file)? != page.text {
+            stale.push((file, page));
+        }
+    }
+    Ok(stale)
+}
+
+/// The pages as they should be: with the images that a run over the matrix makes.
+fn pages(builder: &Builder, record: &RunRecord) -> anyhow::Result<[Page; 2]> {
     let project = builder.project();
     let file = format!("images/{}/published.toml", project.matrix.image);
     let published = Published::parse(&file, &fs::read_to_string(project.root.join(&file))?)?;
-    let before = fs::read_to_string(project.root.join(README))?;
-    let usual: BTreeSet<String> =
-        builder.plan(&Selection::default())?.into_iter().map(|target| target.name).collect();
-    let images = record.images.iter().filter(|image| usual.contains(&image.name)).cloned().collect();
-    let usual = RunRecord { version: record.version, images };
-    let after = report::splice(&before, &SIZES, &report::table(&usual, &published))?;
-    Ok((before, after))
+    let readme = fs::read_to_string(project.root.join(README))?;
+
+    let usual: BTreeMap<String, bool> = builder
+        .plan(&Selection::default())?
+        .into_iter()
+        .map(|target| (target.name.clone(), target.is_plain()))
+        .collect();
+    let images: Vec<ImageRecord> =
+        record.images.iter().filter(|image| usual.contains_key(&image.name)).cloned().collect();
+    let plain: Vec<ImageRecord> = images.iter().filter(|image| usual[&image.name]).cloned().collect();
+
+    let table = report::table(&RunRecord { version: record.version, images }, &published);
+    Ok([
+        Page { path: README, made: "the table of sizes", text: report::splice(&readme, &SIZES, &table)? },
+        Page { path: CHART, made: "the picture of the sizes", text: report::chart(&plain, &published) },
+    ])
 }
