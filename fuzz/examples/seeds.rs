@@ -22,7 +22,7 @@ fn main() -> io::Result<()> {
 }
 
 fn all() -> Vec<(&'static str, Vec<Vec<u8>>)> {
-    let archive = Suite::new("stable").package(package()).build();
+    let archive = Suite::new("stable").package(package()).source("ruby", "3.3.8-2", b"").packings(&[Packing::None]).build();
     let named = |end: &str| {
         let files = archive.iter().filter(|(path, _)| path.ends_with(end));
         files.map(|(_, bytes)| bytes.clone()).collect::<Vec<_>>()
@@ -98,6 +98,7 @@ fn all() -> Vec<(&'static str, Vec<Vec<u8>>)> {
         ("ruby", ruby()),
         ("ruby_source", ruby()),
         ("shebang", texts(&["/usr/bin/env -S ruby -w\n", " /usr/bin/ruby\n"])),
+        ("sources", named("/Sources")),
         (
             "tar",
             vec![

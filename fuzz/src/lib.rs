@@ -163,6 +163,11 @@ pub fn packages(bytes: &[u8]) {
     debian::fuzzing::packages(bytes);
 }
 
+/// An index of source packages, with the tarball of every one.
+pub fn sources(bytes: &[u8]) {
+    debian::fuzzing::sources(bytes);
+}
+
 /// What a package needs.
 pub fn relation(bytes: &[u8]) {
     debian::fuzzing::relations(&String::from_utf8_lossy(bytes));

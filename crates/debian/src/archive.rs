@@ -15,8 +15,9 @@ use schema::{Architecture, Digest};
 use crate::compression::{Compression, UnpackError};
 use crate::mirror::Mirror;
 use crate::openpgp::{Keyring, SignatureError};
-use crate::packages::{Index, IndexError};
+use crate::packages::{FieldError, Index, IndexError};
 use crate::release::{IndexFile, Refusal, Release, ReleaseError};
+use crate::sources::{self, SourceIndex};
 use crate::suite::{ArchiveName, Suite};
 use crate::universe::SuiteIndex;
 
@@ -95,6 +96,20 @@ pub enum ArchiveFault {
         /// The architecture.
         architecture: Architecture,
     },
+    /// The suite has no index of source packages for the component.
+    #[error("it has no source packages in the component {component}")]
+    NoSources {
+        /// The component.
+        component: String,
+    },
+    /// A source package cannot be read.
+    #[error("cannot read its source package {package}")]
+    Source {
+        /// The package.
+        package: String,
+        /// Why.
+        source: FieldError,
+    },
     /// An index cannot be unpacked.
     #[error("cannot unpack its index {name}")]
     Unpack {
@@ -150,7 +165,10 @@ impl ArchiveFault {
             Self::Refused { source, .. } => source.hint(),
             Self::NoIndex { .. } => "look at the components and architectures of the suite",
             Self::Unpack { source, .. } => return source.store_error().and_then(StoreError::hint),
-            Self::Release { .. } | Self::OtherIndex { .. } | Self::Index { .. } => "use another mirror",
+            Self::NoSources { .. } => "look at the components of the suite",
+            Self::Release { .. } | Self::OtherIndex { .. } | Self::Index { .. } | Self::Source { .. } => {
+                "use another mirror"
+            }
             Self::Store(error) => return error.hint(),
         };
         Some(hint.to_owned())
@@ -184,6 +202,14 @@ impl fmt::Display for Listed<'_> {
     }
 }
 
+/// A suite in its folder on a mirror: its release file is signed, and one to rely on.
+struct Verified {
+    folder: String,
+    release: Release,
+    /// The digest of the release file, with its signature.
+    digest: Digest,
+}
+
 /// An address as it may be shown: without the user and password that it may carry.
 fn shown(address: &str) -> String {
     let Some((scheme, rest)) = address.split_once("://") else { return address.to_owned() };
@@ -198,46 +224,71 @@ impl Archive<'_> {
     /// # Errors
     /// When no mirror gives what a trusted key signed for.
     pub fn suite(&self, suite: &Suite, architecture: Architecture) -> Result<SuiteIndex, ArchiveError> {
-        self.read_from_any(suite, architecture)
-            .map_err(|fault| ArchiveError { suite: suite.name.clone(), source: Box::new(fault) })
+        self.read_from_any(suite, |verified| {
+            let components = suite.components.iter().map(|component| {
+                let folder = format!("{component}/binary-{architecture}");
+                let missing = || ArchiveFault::NoIndex { component: component.clone(), architecture };
+                self.index(verified, &format!("{folder}/Packages"), missing)
+            });
+            Ok(SuiteIndex {
+                suite: suite.clone(),
+                date: verified.release.date,
+                release: verified.digest,
+                components: components.collect::<Result<_, _>>()?,
+            })
+        })
     }
 
-    /// Reads a suite from the first mirror that is of use.
-    fn read_from_any(&self, suite: &Suite, architecture: Architecture) -> Result<SuiteIndex, ArchiveFault> {
+    /// The source packages of that name in a suite.
+    ///
+    /// # Errors
+    /// When no mirror gives what a trusted key signed for.
+    pub fn sources(&self, suite: &Suite, package: &str) -> Result<SourceIndex, ArchiveError> {
+        self.read_from_any(suite, |verified| {
+            let mut tarballs = Vec::new();
+            for component in &suite.components {
+                let missing = || ArchiveFault::NoSources { component: component.clone() };
+                let index = self.index(verified, &format!("{component}/source/Sources"), missing)?;
+                let found = sources::tarballs(&index, package)
+                    .map_err(|source| ArchiveFault::Source { package: package.to_owned(), source })?;
+                tarballs.extend(found);
+            }
+            Ok(SourceIndex { date: verified.release.date, release: verified.digest, tarballs })
+        })
+    }
+
+    /// Reads something of a suite from the first mirror that is of use.
+    fn read_from_any<T>(
+        &self,
+        suite: &Suite,
+        read: impl Fn(&Verified) -> Result<T, ArchiveFault>,
+    ) -> Result<T, ArchiveError> {
         let mut faults = Vec::new();
+        let error = |fault| ArchiveError { suite: suite.name.clone(), source: Box::new(fault) };
         for mirror in self.mirrors.iter().filter_map(|mirror| mirror.address(suite.archive)) {
-            match self.read(&format!("{mirror}/dists/{}", suite.name), suite, architecture) {
-                Ok(index) => return Ok(index),
-                Err(fault) if fault.is_of_the_machine() => return Err(fault),
+            let folder = format!("{mirror}/dists/{}", suite.name);
+            match self.verified(folder, suite).and_then(|verified| read(&verified)) {
+                Ok(found) => return Ok(found),
+                Err(fault) if fault.is_of_the_machine() => return Err(error(fault)),
                 Err(fault) => faults.push(fault),
             }
         }
-        match (faults.len(), faults.pop()) {
-            (_, None) => Err(ArchiveFault::NoMirror(suite.archive)),
-            (1, Some(fault)) => Err(fault),
+        Err(error(match (faults.len(), faults.pop()) {
+            (_, None) => ArchiveFault::NoMirror(suite.archive),
+            (1, Some(fault)) => fault,
             (_, Some(last)) => {
                 faults.push(last);
-                Err(ArchiveFault::NoUsefulMirror(faults))
+                ArchiveFault::NoUsefulMirror(faults)
             }
-        }
+        }))
     }
 
-    /// Reads a suite from its folder on one mirror.
-    fn read(
-        &self,
-        folder: &str,
-        suite: &Suite,
-        architecture: Architecture,
-    ) -> Result<SuiteIndex, ArchiveFault> {
+    /// A suite in its folder on one mirror, whose release file is to be relied on.
+    fn verified(&self, folder: String, suite: &Suite) -> Result<Verified, ArchiveFault> {
         let address = format!("{folder}/InRelease");
         let bytes = self.client.fetch_bytes(&address, RELEASE_LIMIT).map_err(ArchiveFault::NoRelease)?;
         let release = self.release(shown(&address), &bytes, suite)?;
-        let components = suite
-            .components
-            .iter()
-            .map(|component| self.index(folder, &release, component, architecture))
-            .collect::<Result<_, _>>()?;
-        Ok(SuiteIndex { suite: suite.clone(), date: release.date, release: Digest::of(&bytes), components })
+        Ok(Verified { folder, release, digest: Digest::of(&bytes) })
     }
 
     /// The release file of a suite, if a trusted key signed it and it is one to rely on now.
@@ -256,21 +307,19 @@ impl Archive<'_> {
         }
     }
 
-    /// The packages of one component. The release file lists the index as it is unpacked, whether or not a mirror has
-    /// that, and the packed forms that there are.
+    /// One of a suite's indexes, `name` without an ending. The release file lists the index as it is unpacked, whether or
+    /// not a mirror has that, and the packed forms that there are.
     fn index(
         &self,
-        folder: &str,
-        release: &Release,
-        component: &str,
-        architecture: Architecture,
+        Verified { folder, release, .. }: &Verified,
+        name: &str,
+        missing: impl Fn() -> ArchiveFault,
     ) -> Result<Index, ArchiveFault> {
-        let name = format!("{component}/binary-{architecture}/Packages");
         let forms = [(".xz", Compression::Xz), (".gz", Compression::Gzip), ("", Compression::None)];
         let listed = |suffix: &str| release.file(&format!("{name}{suffix}"));
         let packed = forms.into_iter().find_map(|(suffix, form)| Some((suffix, form, listed(suffix)?)));
         let (Some(unpacked), Some((suffix, form, packed))) = (listed(""), packed) else {
-            return Err(ArchiveFault::NoIndex { component: component.to_owned(), architecture });
+            return Err(missing());
         };
         let text = match self.store.get(&unpacked.digest)? {
             Some(text) => text,
@@ -283,10 +332,11 @@ impl Archive<'_> {
                 let download = Download { urls, size: packed.size, digest: packed.digest };
                 let packed =
                     self.client.fetch(self.store, &download, &()).map_err(ArchiveFault::NoIndexFile)?;
-                self.unpack(name.clone(), form, &packed, unpacked)?
+                self.unpack(name.to_owned(), form, &packed, unpacked)?
             }
         };
-        Index::parse(text.content().clone()).map_err(|source| ArchiveFault::Index { name, source })
+        Index::parse(text.content().clone())
+            .map_err(|source| ArchiveFault::Index { name: name.to_owned(), source })
     }
 
     /// Unpacks an index into the store, no further than it should go.

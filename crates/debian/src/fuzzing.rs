@@ -6,9 +6,10 @@ use jiff::Timestamp;
 use rootfs::Content;
 
 use crate::openpgp::Keyring;
-use crate::packages::Index;
+use crate::packages::{Index, is_path};
 use crate::relation::{Provision, Relation};
 use crate::release::Release;
+use crate::sources;
 
 /// Reads an index, and every field of every package of it.
 pub fn packages(bytes: &[u8]) {
@@ -22,6 +23,16 @@ pub fn packages(bytes: &[u8]) {
             package.file(),
         );
         assert!(packages.named(package.name()).count() > 0, "a package is not found by its name");
+    }
+}
+
+/// Reads an index of source packages, and the tarball of every package of it.
+pub fn sources(bytes: &[u8]) {
+    let Ok(index) = Index::parse(Content::from(bytes.to_vec())) else { return };
+    for package in index.iter() {
+        for tarball in sources::tarballs(&index, package.name()).into_iter().flatten() {
+            assert!(is_path(&tarball.path), "{} is no path in an archive", tarball.path);
+        }
     }
 }
 

@@ -42,6 +42,14 @@ pub enum FieldError {
     /// The digest is none.
     #[error("its `SHA256` is malformed")]
     Digest(#[from] DigestError),
+    /// The files of a source package are no list of files in an archive.
+    #[error("its `{field}` has the line `{line}`")]
+    SourceFile {
+        /// The field.
+        field: &'static str,
+        /// The line.
+        line: String,
+    },
     /// A relation cannot be read.
     #[error("its `{field}` is malformed")]
     Relation {
@@ -238,6 +246,12 @@ fn span(range: Range<usize>) -> Span {
     Span { start: place(range.start), end: place(range.end) }
 }
 
+/// Whether it is a path in an archive: it leads nowhere but down, and needs no quoting in an address.
+pub(crate) fn is_path(text: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/.+-_~:".contains(&byte);
+    text.split('/').all(|component| !matches!(component, "" | "." | "..")) && text.bytes().all(is_plain)
+}
+
 /// A package of an index.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Package<'a> {
@@ -266,7 +280,8 @@ impl<'a> Package<'a> {
         None
     }
 
-    fn needed(self, name: &'static str) -> Result<&'a str, FieldError> {
+    /// The same, of a field that has to be there.
+    pub(crate) fn needed(self, name: &'static str) -> Result<&'a str, FieldError> {
         self.field(name).ok_or(FieldError::Missing(name))
     }
 
@@ -319,9 +334,7 @@ impl<'a> Package<'a> {
     /// When one of the three is missing or malformed.
     pub(crate) fn file(self) -> Result<(&'a str, u64, Digest), FieldError> {
         let filename = self.needed("Filename")?;
-        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/.+-_~:".contains(&byte);
-        let is_inside = filename.split('/').all(|component| !matches!(component, "" | "." | ".."));
-        if !is_inside || !filename.bytes().all(is_plain) {
+        if !is_path(filename) {
             return Err(FieldError::Filename(filename.to_owned()));
         }
         let size = self.needed("Size")?;

@@ -24,6 +24,15 @@ pub struct Suite {
     architectures: Vec<String>,
     listed_as: Option<Vec<u8>>,
     packages: Vec<Package>,
+    sources: Vec<Source>,
+}
+
+/// A source package.
+#[derive(Debug, Clone)]
+struct Source {
+    name: String,
+    version: String,
+    tarball: Vec<u8>,
 }
 
 /// The key that signs archives here.
@@ -49,7 +58,16 @@ impl Suite {
             architectures: vec!["amd64".to_owned()],
             listed_as: None,
             packages: Vec::new(),
+            sources: Vec::new(),
         }
+    }
+
+    /// With a source package that has `tarball` from upstream.
+    #[must_use]
+    pub fn source(mut self, name: &str, version: &str, tarball: &[u8]) -> Self {
+        let (name, version) = (name.to_owned(), version.to_owned());
+        self.sources.push(Source { name, version, tarball: tarball.to_vec() });
+        self
     }
 
     /// With this package.
@@ -117,23 +135,49 @@ impl Suite {
                 index.extend([package.control(), file]);
                 files.insert(path, bytes);
             }
-            let folder = format!("main/binary-{architecture}");
-            let unpacked = self.listed_as.clone().unwrap_or_else(|| index.clone().into_bytes());
-            listed.push((format!("{folder}/Packages"), unpacked));
-            for packing in &self.packings {
-                let name = format!("{folder}/Packages{}", packing.suffix());
-                let bytes = packing.pack(index.as_bytes());
-                let root = format!("dists/{}", self.name);
-                if self.by_hash {
-                    files.insert(format!("{root}/{folder}/by-hash/SHA256/{}", sha256(&bytes)), bytes.clone());
-                }
-                files.insert(format!("{root}/{name}"), bytes.clone());
-                listed.push((name, bytes));
+            self.put_index(&mut files, &mut listed, &format!("main/binary-{architecture}/Packages"), &index);
+        }
+        if !self.sources.is_empty() {
+            let mut index = String::new();
+            for Source { name, version, tarball } in &self.sources {
+                let upstream = version.rsplit_once('-').map_or(version.as_str(), |(upstream, _)| upstream);
+                let (folder, file) = (format!("pool/main/{name}"), format!("{name}_{upstream}.orig.tar.xz"));
+                let digest = sha256(tarball);
+                let lines = [
+                    format!("Package: {name}\nVersion: {version}\nDirectory: {folder}\n"),
+                    format!("Checksums-Sha256:\n {digest} {} {file}\n\n", tarball.len()),
+                ];
+                index.extend(lines);
+                files.insert(format!("{folder}/{file}"), tarball.clone());
             }
+            self.put_index(&mut files, &mut listed, "main/source/Sources", &index);
         }
         let signed = cleartext(&self.release(&listed), &[(&Signature::of_text(MADE), &key())]);
         files.insert(format!("dists/{}/InRelease", self.name), signed.into_bytes());
         files
+    }
+
+    /// Puts an index where it is served, in every form, and into the list of the release file.
+    fn put_index(
+        &self,
+        files: &mut BTreeMap<String, Vec<u8>>,
+        listed: &mut Vec<(String, Vec<u8>)>,
+        name: &str,
+        index: &str,
+    ) {
+        let root = format!("dists/{}", self.name);
+        let (folder, _) = name.rsplit_once('/').expect("an index is in a folder");
+        let unpacked = self.listed_as.clone().unwrap_or_else(|| index.to_owned().into_bytes());
+        listed.push((name.to_owned(), unpacked));
+        for packing in &self.packings {
+            let name = format!("{name}{}", packing.suffix());
+            let bytes = packing.pack(index.as_bytes());
+            if self.by_hash {
+                files.insert(format!("{root}/{folder}/by-hash/SHA256/{}", sha256(&bytes)), bytes.clone());
+            }
+            files.insert(format!("{root}/{name}"), bytes.clone());
+            listed.push((name, bytes));
+        }
     }
 
     /// The text of the `Release` file, without its last line feed.

@@ -12,6 +12,7 @@ use super::*;
 use crate::deb::Deb;
 use crate::relation::Relation;
 use crate::resolve;
+use crate::sources::UpstreamTarball;
 use crate::universe::Universe;
 
 const DAY: u32 = 24 * 60 * 60;
@@ -42,15 +43,22 @@ impl Machine {
         }
     }
 
-    fn read(&self, suite: &Suite) -> Result<SuiteIndex, ArchiveError> {
-        let archive = Archive {
+    fn archive(&self) -> Archive<'_> {
+        Archive {
             client: &self.client,
             store: &self.store,
             mirrors: &self.mirrors,
             keyring: &self.keyring,
             now: Timestamp::from_second(i64::from(MADE + DAY)).unwrap(),
-        };
-        archive.suite(suite, Architecture::Amd64)
+        }
+    }
+
+    fn read(&self, suite: &Suite) -> Result<SuiteIndex, ArchiveError> {
+        self.archive().suite(suite, Architecture::Amd64)
+    }
+
+    fn sources(&self, suite: &Suite, package: &str) -> Result<SourceIndex, ArchiveError> {
+        self.archive().sources(suite, package)
     }
 
     /// The names of the packages, or the whole error.
@@ -135,6 +143,44 @@ fn from_a_suite_to_an_opened_package() {
     let download = Download { urls, size: chosen[1].size, digest: chosen[1].sha256 };
     let blob = machine.client.fetch(&machine.store, &download, &()).unwrap();
     assert!(Deb::open(blob.content()).unwrap().control().starts_with("Package: ruby\n"));
+}
+
+#[test]
+fn from_a_suite_to_the_tarball_of_a_source_package() {
+    let suite = suite_of_ruby().source("ruby", "3.3.8-2", b"new").source("ruby", "3.3.7-1", b"old");
+    let server = serve(&suite);
+    let machine = Machine::new(&[&server]);
+    let found = machine.sources(&trixie(), "ruby").unwrap();
+    assert_eq!(found.release, Digest::of(&suite.build()["dists/trixie/InRelease"]));
+    let versions: Vec<_> = found.tarballs.iter().map(|tarball| tarball.version.as_str()).collect();
+    assert_eq!(versions, ["3.3.8-2", "3.3.7-1"]);
+    let UpstreamTarball { path, size, sha256, .. } = found.tarballs[0].clone();
+    let download =
+        Download { urls: vec![format!("{}/{path}", machine.mirrors[0].debian)], size, digest: sha256 };
+    let blob = machine.client.fetch(&machine.store, &download, &()).unwrap();
+    assert_eq!(&**blob.content(), b"new");
+    // Its index is kept, as that of the packages is.
+    machine.sources(&trixie(), "other").unwrap();
+    assert_eq!(asked_for(&server)[3..], [RELEASE]);
+}
+
+#[test]
+fn a_source_package_is_taken_from_a_signed_index_alone() {
+    let suite = suite_of_ruby().source("ruby", "3.3.8-2", b"new").without_by_hash();
+    let none = serve(&suite_of_ruby());
+    let machine = Machine::new(&[&none]);
+    let error = machine.sources(&trixie(), "ruby").unwrap_err();
+    assert_eq!(
+        errors(&error).join(": "),
+        "cannot read the suite trixie: it has no source packages in the component main"
+    );
+    let changed = serve(&suite);
+    changed.page("/debian/dists/trixie/main/source/Sources.xz", Packing::Xz.pack(b"Package: ruby\n"));
+    let error = Machine::new(&[&changed]).sources(&trixie(), "ruby").unwrap_err();
+    assert!(errors(&error).join(": ").contains("Sources.xz"), "{error:?}");
+    // Another mirror has it.
+    let good = serve(&suite);
+    assert_eq!(Machine::new(&[&changed, &good]).sources(&trixie(), "ruby").unwrap().tarballs.len(), 1);
 }
 
 #[test]
