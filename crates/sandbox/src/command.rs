@@ -33,7 +33,7 @@ impl Program {
 pub enum Root {
     /// Folders on the host, lowest first, at least one, under a writable layer that is thrown away; in namespaces of
     /// its own. The folders are only read. One may be a root that lives, `/` itself too: what other file systems are
-    /// mounted in it does not come along.
+    /// mounted in it does not come along, but for one at its `/tmp`.
     ///
     /// A caller who may mount sees what those mounts cover. Any other sees nothing in their place, may have such mounts
     /// only in a single layer, and can't change the files that are beside them in the same folder. What belongs to
@@ -128,7 +128,7 @@ pub struct Limits {
     pub time: Duration,
     /// Bytes of memory.
     pub memory: u64,
-    /// Bytes in files: the writable layer, `/tmp` and `/dev/shm` together.
+    /// Bytes in files: what is written over the layers, to `/tmp` and to `/dev/shm` together.
     pub storage: u64,
     /// Processes and threads at one time.
     pub processes: u64,

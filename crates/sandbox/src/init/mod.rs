@@ -44,7 +44,7 @@ struct Inherited {
     /// Where the command's calls are to be told, if they are traced.
     tells: Option<OwnedFd>,
     /// The layers of the root, where the monitor could open them.
-    layers: Option<Vec<OwnedFd>>,
+    layers: Option<mounts::Layers>,
 }
 
 /// The life of the init: of process 1, once its ids are mapped, or without namespaces of a process as any other.

@@ -2,8 +2,11 @@
 //! nowhere; a tmpfs over the lowest layer's folder is the place to work in, so no folder of the host has to exist
 //! for it; from `pivot_root` on every path leads inside the new root, links of an image included.
 //!
-//! One tmpfs serves everything writable, so one size bounds it: the overlay's upper folder, `/tmp`, `/dev`, `/dev/shm`.
+//! One tmpfs serves everything writable, so one size bounds it: the overlays' upper folders, `/dev`, `/dev/shm`.
 //! Its relative names are also all that the mount table shows of the layers.
+//!
+//! `/tmp` is an overlay of its own: on many machines it is a mount, which a copy of the root comes without, and its new
+//! upper folder is open to every user whoever owns the one below.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write;
@@ -13,7 +16,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, Mode};
+use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MountPropagationFlags, MoveMountFlags,
@@ -37,23 +40,27 @@ const LINKS: [(&str, &str); 5] = [
 ];
 
 /// Leaves the host's file system for a root of the given layers, with all that belongs in it.
-pub(super) fn enter_root(setup: &Setup, layers: Option<Vec<OwnedFd>>) -> Result<(), Failure> {
+pub(super) fn enter_root(setup: &Setup, layers: Option<Layers>) -> Result<(), Failure> {
     rustix::mount::mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
         .doing(Step::EnterRoot)?;
     let nodes = open_nodes()?;
     let workplace = open_workplace(&setup.root)?;
-    match layers.map_or_else(|| open_layers(&setup.root), Ok) {
-        Ok(layers) => stack(setup, &layers)?,
-        Err(failure) => stack_pieces(setup, failure)?,
-    }
-    let temporary = open_tree("tmp").doing_to(Step::MountTemporary, "/tmp")?;
+    let temporary = match layers.map_or_else(|| open_layers(&setup.root), Ok) {
+        Ok(layers) => Some(stack(setup, &layers)?),
+        Err(failure) => {
+            stack_pieces(setup, failure)?;
+            None
+        }
+    };
     let devices = open_tree("dev").doing_to(Step::MakeDevices, "/dev")?;
     pivot().doing(Step::EnterRoot)?;
     // Before the host's own goes: the kernel gives a new one only to who sees one already.
     mount_proc()?;
     rustix::mount::unmount(".", UnmountFlags::DETACH).doing(Step::EnterRoot)?;
     std::env::set_current_dir("/").doing(Step::EnterRoot)?;
-    attach(&temporary, "/tmp").doing_to(Step::MountTemporary, "/tmp")?;
+    if let Some(temporary) = &temporary {
+        attach(temporary, "/tmp").doing_to(Step::MountTemporary, "/tmp")?;
+    }
     make_devices(&devices, &nodes)?;
     if let Some((place, folder)) = &workplace {
         attach_below(folder, place).doing_to(Step::MountWorkplace, place)?;
@@ -61,10 +68,34 @@ pub(super) fn enter_root(setup: &Setup, layers: Option<Vec<OwnedFd>>) -> Result<
     write_hosts(&setup.hostname)
 }
 
-/// Copies of the layers as mounts that hang nowhere, without what is mounted in them.
-pub(super) fn open_layers(root: &Location) -> Result<Vec<OwnedFd>, Failure> {
+/// Copies of the layers as mounts that hang nowhere, lowest first.
+pub(super) struct Layers {
+    /// Each without what is mounted in it.
+    roots: Vec<OwnedFd>,
+    /// The `/tmp` of those that have one, be it a mount.
+    temporaries: Vec<OwnedFd>,
+}
+
+/// Opens the layers.
+pub(super) fn open_layers(root: &Location) -> Result<Layers, Failure> {
     let open = |layer: &OsString| open_tree(inside(layer)).doing_to(Step::OpenLayer, layer);
-    folders(root).iter().map(open).collect()
+    let roots = folders(root).iter().map(open).collect::<Result<_, _>>()?;
+    Ok(Layers { roots, temporaries: open_temporaries(root)? })
+}
+
+/// Nothing can be mounted on a `/tmp` that is a link.
+fn open_temporaries(root: &Location) -> Result<Vec<OwnedFd>, Failure> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let mut trees = Vec::new();
+    for layer in folders(root) {
+        let path = Path::new(layer).join("tmp");
+        match rustix::fs::open(&path, flags, Mode::empty()) {
+            Ok(folder) => trees.push(open_tree_of(&folder).doing_to(Step::MountTemporary, path)?),
+            Err(Errno::NOENT | Errno::NOTDIR) => {}
+            Err(error) => return Err(error).doing_to(Step::MountTemporary, path),
+        }
+    }
+    Ok(trees)
 }
 
 /// The folder to work in, as a mount that hangs nowhere, and where it goes.
@@ -89,11 +120,18 @@ fn open_nodes() -> Result<Vec<(&'static str, OwnedFd)>, Failure> {
     NODES.into_iter().map(open).collect()
 }
 
-/// Mounts the overlay on the folder `root` of a new tmpfs, and leaves that tmpfs as the working directory.
-fn stack(setup: &Setup, layers: &[OwnedFd]) -> Result<(), Failure> {
+/// Mounts the overlay on the folder `root` of a new tmpfs, and leaves that tmpfs as the working directory. Gives what
+/// becomes `/tmp`.
+fn stack(setup: &Setup, layers: &Layers) -> Result<OwnedFd, Failure> {
     let place = folders(&setup.root).first().ok_or(Errno::INVAL).doing(Step::OpenLayer)?;
     mount_storage(place, setup.limits.storage).doing_to(Step::MountStorage, place)?;
-    overlay(layers).doing(Step::StackLayers)
+    overlay("root", 0o755, &layers.roots).and_then(|()| make_devices_folder()).doing(Step::StackLayers)?;
+    match layers.temporaries.as_slice() {
+        [] => new_folder("tmp", 0o1777),
+        temporaries => overlay("tmp", 0o1777, temporaries),
+    }
+    .and_then(|()| open_tree("tmp"))
+    .doing_to(Step::MountTemporary, "/tmp")
 }
 
 /// The same for one layer that could not be opened, if it was for the mounts in it. The tmpfs must not cover the layer
@@ -105,7 +143,7 @@ fn stack_pieces(setup: &Setup, failure: Failure) -> Result<(), Failure> {
     }
     mount_storage(OsStr::new("/dev"), setup.limits.storage).doing_to(Step::MountStorage, "/dev")?;
     pieces::assemble(Path::new(folder))?;
-    make_own_folders().doing(Step::StackLayers)
+    make_devices_folder().doing(Step::StackLayers)
 }
 
 /// Mounts a tmpfs of `size` bytes and makes it the working directory: by its handle, never by the path of the place,
@@ -131,28 +169,32 @@ fn inside(layer: &OsStr) -> PathBuf {
     Path::new(layer).join(".")
 }
 
-fn overlay(layers: &[OwnedFd]) -> io::Result<()> {
-    for name in ["upper", "work", "root"] {
-        rustix::fs::mkdir(name, Mode::from_raw_mode(0o755))?;
+/// Mounts an overlay of the layers, lowest first, on a new folder of the working directory: with this mode, whatever the
+/// layers' own is.
+fn overlay(place: &str, mode: u32, layers: &[OwnedFd]) -> io::Result<()> {
+    let [upper, work] = ["upper", "work"].map(|name| format!("{place}-{name}"));
+    for (name, mode) in [(upper.as_str(), mode), (&work, 0o755), (place, 0o755)] {
+        new_folder(name, mode)?;
     }
-    make_own_folders()?;
     // Highest first, as overlayfs wants it.
-    let mut options = String::from("userxattr,upperdir=upper,workdir=work,lowerdir=");
+    let mut options = format!("userxattr,upperdir={upper},workdir={work},lowerdir=");
     for (number, layer) in layers.iter().enumerate().rev() {
-        let name = number.to_string();
-        fs::create_dir(&name)?;
+        let name = format!("{place}-{number}");
         attach(layer, &name)?;
         let separator = if number == 0 { "" } else { ":" };
         // Writing to a string does not fail.
         let _ = write!(options, "{name}{separator}");
     }
-    mount("overlay", "root", "overlay", MountFlags::empty(), &options)
+    mount("overlay", place, "overlay", MountFlags::empty(), &options)
 }
 
-/// What becomes `/tmp` and `/dev`.
-fn make_own_folders() -> io::Result<()> {
-    rustix::fs::mkdir("tmp", Mode::from_raw_mode(0o1777))?;
-    Ok(rustix::fs::mkdir("dev", Mode::from_raw_mode(0o755))?)
+/// What becomes `/dev`.
+fn make_devices_folder() -> io::Result<()> {
+    new_folder("dev", 0o755)
+}
+
+fn new_folder(name: &str, mode: u32) -> io::Result<()> {
+    Ok(rustix::fs::mkdir(name, Mode::from_raw_mode(mode))?)
 }
 
 /// Makes the overlay the root. The old root is then mounted over it, and the working directory (`pivot_root(2)`).
@@ -216,6 +258,13 @@ fn replace(path: &str, text: &str) -> Result<(), Failure> {
 pub(super) fn open_tree(path: impl rustix::path::Arg) -> io::Result<OwnedFd> {
     let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
     Ok(rustix::mount::open_tree(CWD, path, flags)?)
+}
+
+/// The same of an open folder.
+fn open_tree_of(folder: &OwnedFd) -> io::Result<OwnedFd> {
+    let flags =
+        OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
+    Ok(rustix::mount::open_tree(folder, "", flags)?)
 }
 
 /// Hangs a mount at a folder, which is made if it is absent.

@@ -4,6 +4,7 @@
 //! be taken away from the folder below it, and a folder with such mounts is no layer of an overlay. The folders without
 //! any are. So a root that has mounts in it, `/` most of all, is made of an overlay for each folder that has none, of
 //! plain folders for those on the way, and of empty ones for the mounts. A file beside them is there to be read only.
+//! `/tmp` comes along where it is a mount, too.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -23,7 +24,10 @@ use crate::error::{Doing, Failure, Step};
 use crate::sys;
 
 /// Made anew in every root, so nothing of them is taken from the host.
-const OWN: [&str; 3] = ["dev", "proc", "tmp"];
+const OWN: [&str; 2] = ["dev", "proc"];
+
+/// Where programs write for a moment.
+const TEMPORARY: &str = "tmp";
 
 /// Written anew, which the place of a mounted file could not be.
 const WRITTEN: [&str; 2] = ["etc/hostname", "etc/hosts"];
@@ -38,7 +42,14 @@ pub(super) fn assemble(folder: &Path) -> Result<(), Failure> {
     // Only a mount can become the root.
     mounts::open_tree("root").and_then(|root| mounts::move_mount(&root, "root")).doing(Step::StackLayers)?;
     let mut assembly = Assembly { mounts: mount_points(&mounts), overlays: 0, base: folder.clone() };
-    assembly.fill(&folder, Path::new("root"))
+    let root = Path::new("root");
+    assembly.fill(&folder, root)?;
+    match make_directory(&root.join(TEMPORARY), 0o1777) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            Err(error).doing_to(Step::MountTemporary, "/tmp")
+        }
+        _ => Ok(()),
+    }
 }
 
 struct Assembly {
@@ -79,7 +90,7 @@ impl Assembly {
             symlink(fs::read_link(from)?, to)
         } else if kind.is_dir() {
             make_directory(to, metadata.mode())?;
-            if replaced || self.mounts.contains(from) || self.is_on_the_way(from) {
+            if replaced || self.is_left_empty(from) || self.is_on_the_way(from) {
                 return Ok(());
             }
             self.overlay(from, to, metadata.mode())
@@ -111,7 +122,12 @@ impl Assembly {
 
     /// Is it a folder to be made of what it holds?
     fn is_on_the_way(&self, path: &Path) -> bool {
-        self.has_mounts_below(path) && !self.mounts.contains(path) && !self.is_replaced(path)
+        self.has_mounts_below(path) && !self.is_left_empty(path) && !self.is_replaced(path)
+    }
+
+    /// Is there a mount whose content does not come along?
+    fn is_left_empty(&self, path: &Path) -> bool {
+        self.mounts.contains(path) && path.strip_prefix(&self.base) != Ok(Path::new(TEMPORARY))
     }
 
     fn has_mounts_below(&self, path: &Path) -> bool {

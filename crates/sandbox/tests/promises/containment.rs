@@ -94,6 +94,22 @@ fn writes_are_thrown_away() {
 }
 
 #[test]
+fn what_the_layers_have_in_tmp_is_there_for_every_user_to_add_to() {
+    let mut fixture = Fixture::new();
+    fixture.add_layer("top");
+    fixture.write("base", "tmp/file", "lower");
+    fixture.write("base", "tmp/other", "other");
+    fixture.write("top", "tmp/file", "higher");
+    assert_eq!(fixture.output(&["list", "/tmp"]), "file other");
+    assert_eq!(fixture.output(&["read", "/tmp/file"]), "higher");
+    let mut write = command(&["write", "/tmp/new", "new"]);
+    (write.uid, write.gid) = (NONROOT, NONROOT);
+    assert_eq!(fixture.output_of(&write), "done");
+    assert_eq!(fixture.output(&["remove", "/tmp/other"]), "done");
+    assert_eq!(fixture.output(&["list", "/tmp"]), "file other");
+}
+
+#[test]
 fn a_link_in_a_layer_does_not_lead_out() {
     let mut fixture = Fixture::new();
     let outside = fixture.folder.path().join("outside");
