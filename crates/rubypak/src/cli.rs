@@ -62,10 +62,11 @@ pub(crate) struct Cli {
     /// Leave out what a base image has already: a folder with its files, or a list with one path a line
     #[arg(long, value_name = "DIR|LIST", help_heading = "What is taken")]
     pub(crate) minus: Vec<PathBuf>,
-    /// Make a folder in the result
+    /// Make a folder in the result, from its root on
     #[arg(long, value_name = "PATH", help_heading = "What is taken")]
     pub(crate) mkdir: Vec<OsString>,
-    /// Put the programs that are roots here instead: a new path, or a folder where it ends with a slash
+    /// Put the programs that are roots here instead: a new path from the result's root on, or a folder where it ends with
+    /// a slash
     #[arg(long, short = 'r', value_name = "PATH", help_heading = "What is taken")]
     pub(crate) install_to: Option<OsString>,
     /// Take only what is loaded when the roots start: interpreters, libraries and links, nothing that is opened by name
@@ -84,7 +85,7 @@ pub(crate) struct Cli {
     /// Run this command too, and take every file that it used
     #[arg(long, value_name = "COMMAND", help_heading = "Running")]
     pub(crate) trace_command: Vec<String>,
-    /// Run the first root, as --trace does
+    /// Run the first root, and take every file that it used
     #[arg(long, short, help_heading = "Running")]
     pub(crate) dynamic: bool,
     /// An argument of the first root for --dynamic
@@ -103,10 +104,10 @@ pub(crate) struct Cli {
     /// What the test reads from standard input
     #[arg(long, value_name = "TEXT", help_heading = "Running")]
     pub(crate) test_stdin: Option<String>,
-    /// What the test has to print
+    /// What the test has to print, white space around it aside
     #[arg(long, value_name = "TEXT", help_heading = "Running")]
     pub(crate) test_stdout: Option<String>,
-    /// A program that gives a test its shell, where the result has none
+    /// A program that gives a test a shell and its tools, where its command needs them and the result has none
     #[arg(long, value_name = "PATH", help_heading = "Running")]
     pub(crate) busybox: Option<OsString>,
     /// What stands between a command and this machine
@@ -159,8 +160,8 @@ pub(crate) struct Magicpak {
     #[arg(long, value_name = "PATH", hide_short_help = true, help_heading = "As in magicpak")]
     pub(crate) cc: Option<OsString>,
     /// Taken and not needed: nothing is ever loaded
-    #[arg(long, hide_short_help = true, help_heading = "As in magicpak")]
-    pub(crate) noload: bool,
+    #[arg(long, alias = "noload", hide_short_help = true, help_heading = "As in magicpak")]
+    pub(crate) experimental_noload_resolver: bool,
 }
 
 /// The form of an output.
@@ -204,6 +205,6 @@ impl Cli {
             || magicpak.log_level.is_some()
             || magicpak.compress
             || magicpak.cc.is_some()
-            || magicpak.noload
+            || magicpak.experimental_noload_resolver
     }
 }

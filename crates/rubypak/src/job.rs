@@ -4,14 +4,14 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use analyzer::{Drop, Reach, Request, Root, Wanted};
+use analyzer::{Closure, Drop, Reach, Request, Root, Wanted};
 use anyhow::{Context, bail};
 use fs_err as fs;
 use rootfs::{Filesystem, RootPath};
 
 use crate::bundle::InstallTo;
 use crate::cli::Cli;
-use crate::locate::Locator;
+use crate::locate::{self, Locator};
 use crate::output::Target;
 use crate::surroundings;
 
@@ -55,6 +55,7 @@ impl Job {
         }
         let search_path = request.search_path.clone();
         let locator = Locator { filesystem, folder: folder.clone(), search_path: &search_path };
+        let result = Locator { folder: RootPath::root(), ..locator };
 
         let (roots, output) = positionals(cli)?;
         let target = output.map(|output| Target::new(output, cli.format, cli.force)).transpose()?;
@@ -71,7 +72,7 @@ impl Job {
         }
         let mut folders = Vec::new();
         for text in &cli.mkdir {
-            let path = locator.path(text.as_bytes())?;
+            let path = result.path(text.as_bytes())?;
             if filesystem.resolve(&path).is_ok_and(|real| is_directory(filesystem, &real.path)) {
                 // With the rights that it has there.
                 request.roots.push(Root::alone(path, format!("--mkdir {}", text.display())));
@@ -81,8 +82,9 @@ impl Job {
             }
         }
         let excludes: Vec<String> = cli.exclude.iter().map(|glob| format!("--exclude {glob}")).collect();
-        request.drop = cli.exclude.iter().zip(&excludes).map(|(glob, name)| drop(glob, name)).collect();
-        let install_to = cli.install_to.as_deref().map(|text| install_to(&locator, text)).transpose()?;
+        request.drop =
+            cli.exclude.iter().zip(&excludes).map(|(glob, name)| drop(filesystem, glob, name)).collect();
+        let install_to = cli.install_to.as_deref().map(|text| install_to(&result, text)).transpose()?;
         if let (Some(InstallTo::Path(path) | InstallTo::Folder(path)), Some(text)) =
             (&install_to, &cli.install_to)
         {
@@ -102,6 +104,12 @@ impl Job {
             folder,
         })
     }
+
+    /// The excludes that keep nothing out of the closure: a mistake, or not needed.
+    pub(crate) fn idle_excludes<'a>(&'a self, closure: &'a Closure) -> impl Iterator<Item = &'a String> {
+        let is_used = |at: usize| closure.dropped.values().any(|drop| *drop == at);
+        self.excludes.iter().enumerate().filter(move |(at, _)| !is_used(*at)).map(|(_, name)| name)
+    }
 }
 
 /// Roots and output. Without a flag that says otherwise the last word is the output, as with `cp`.
@@ -120,10 +128,22 @@ fn positionals(cli: &Cli) -> anyhow::Result<(&[std::ffi::OsString], Option<&OsSt
     }
 }
 
-/// A glob that is not bound to the root matches at any depth.
-fn drop(glob: &str, name: &str) -> Drop {
+/// A glob that is not bound to the root matches at any depth. One that is may lead through links: drops are of real paths.
+fn drop(filesystem: &dyn Filesystem, glob: &str, name: &str) -> Drop {
     let anchored = if glob.starts_with('/') { glob.to_owned() } else { format!("/**/{glob}") };
-    Drop { name: name.to_owned(), globs: vec![anchored], reason: "asked for".to_owned() }
+    let real = real_glob(filesystem, &anchored).filter(|real| *real != anchored);
+    let globs = std::iter::once(anchored).chain(real).collect();
+    Drop { name: name.to_owned(), globs, reason: "asked for".to_owned() }
+}
+
+/// The glob with the folders before its first wildcard, or before the name of what it means, as they really are.
+fn real_glob(filesystem: &dyn Filesystem, glob: &str) -> Option<String> {
+    let wildcard = glob.find(locate::WILDCARDS).unwrap_or(glob.len());
+    let (folder, rest) = glob.split_at(glob[..wildcard].rfind('/')?);
+    let real = filesystem.resolve(&RootPath::parse(folder).ok()?).ok()?.path;
+    let real = std::str::from_utf8(real.as_bytes()).ok()?.trim_end_matches('/');
+    // What is called by a name with a wildcard in it cannot be written as a glob of its own.
+    (!real.contains(locate::WILDCARDS)).then(|| format!("{real}{rest}"))
 }
 
 fn install_to(locator: &Locator<'_>, text: &OsStr) -> anyhow::Result<InstallTo> {

@@ -4,6 +4,9 @@ use analyzer::Wanted;
 use anyhow::Context;
 use rootfs::{Filesystem, RootPath};
 
+/// What makes a text a glob.
+pub(crate) const WILDCARDS: [char; 4] = ['*', '?', '[', '{'];
+
 /// How texts are read.
 pub(crate) struct Locator<'a> {
     pub(crate) filesystem: &'a dyn Filesystem,
@@ -74,5 +77,5 @@ impl Locator<'_> {
 }
 
 fn is_glob(text: &[u8]) -> bool {
-    text.iter().any(|byte| b"*?[{".contains(byte))
+    text.iter().any(|byte| WILDCARDS.contains(&char::from(*byte)))
 }

@@ -42,13 +42,6 @@ pub(crate) struct Missed {
     pub(crate) command: String,
 }
 
-/// A command to be traced.
-struct Traced {
-    words: Vec<OsString>,
-    /// Whether its own end matters: magicpak never looked.
-    must_succeed: bool,
-}
-
 impl<'a> Runner<'a> {
     pub(crate) fn new(cli: &'a Cli, job: &'a Job, printer: &'a Printer) -> Self {
         let folders: Vec<_> = job.request.search_path.iter().map(RootPath::as_bytes).collect();
@@ -75,20 +68,16 @@ impl<'a> Runner<'a> {
     ) -> anyhow::Result<Option<(Request, Vec<Missed>)>> {
         let mut request = job.request.clone();
         let mut missed = BTreeMap::new();
-        for Traced { words, must_succeed } in traced_commands(cli, job)? {
+        for words in traced_commands(cli, job)? {
             let name = words.join(OsStr::new(" ")).display().to_string();
             self.printer.detail(format_args!("tracing `{name}`"));
             let mut command = self.command(&words, cli.dynamic_stdin.as_deref());
             command.cwd.clone_from(&self.folder);
-            let strong = sandbox::Root::Layers(vec![self.root.to_owned()]);
-            let weak = match self.is_own_root {
-                true => sandbox::Root::InPlace,
-                false => sandbox::Root::Chroot(self.root.to_owned()),
-            };
+            let (strong, weak) = self.whole_root();
             let (outcome, trace) = self
                 .confined(&strong, &weak, |root| sandbox::trace(&program(), root, &command))
                 .with_context(|| format!("cannot trace `{name}`"))?;
-            if self.failed(&name, &outcome, must_succeed) {
+            if self.failed(&name, &outcome) {
                 return Ok(None);
             }
             for (path, used) in used_paths(live, &trace) {
@@ -103,7 +92,7 @@ impl<'a> Runner<'a> {
     }
 
     /// Says how a traced command ended, where that is of interest; whether that stops everything.
-    fn failed(&self, name: &str, outcome: &Outcome, must_succeed: bool) -> bool {
+    fn failed(&self, name: &str, outcome: &Outcome) -> bool {
         let text = match outcome.status {
             Status::Exited(0) => {
                 self.show(outcome, Printer::detail);
@@ -116,10 +105,9 @@ impl<'a> Runner<'a> {
             }
             status => describe(status),
         };
-        let stops = must_succeed && !self.may_weaken;
-        self.show(outcome, if stops { Printer::error } else { Printer::detail });
+        self.show(outcome, Printer::error);
         self.printer.error(format_args!("`{name}` {text}"));
-        stops
+        true
     }
 
     /// Runs the test in a copy of the result; whether it passed. What went wrong was said.
@@ -150,7 +138,7 @@ impl<'a> Runner<'a> {
         Ok(false)
     }
 
-    /// The words to run, and the tree to run them in: where they take a shell and the result has none, one is lent.
+    /// The words to run, and the tree to run them in: where they take a shell or a tool and the result has none, it is lent.
     fn prepare(
         &self,
         test: &Test,
@@ -164,26 +152,39 @@ impl<'a> Runner<'a> {
             }
             TestCommand::Text(words) => words,
         };
+        let mut missing = "shell";
         if !words::needs_shell(shell_line) {
-            return Ok((words::split(shell_line)?.into_iter().map(OsString::from).collect(), result.clone()));
+            let words = words::split(shell_line)?;
+            if words.first().is_some_and(|name| self.has_program(result, name)) {
+                return Ok((words.into_iter().map(OsString::from).collect(), result.clone()));
+            }
+            missing = "program of this name";
         }
         let mut tree = result.clone();
         let shell = RootPath::parse("/bin/sh")?;
         if tree.resolve(&shell).is_err() {
             let name = cli.busybox.clone().unwrap_or_else(|| "busybox".into());
-            self.lend_shell(live, &name, &mut tree).with_context(|| {
-                format!("cannot run `{shell_line}`, which takes a shell, in a result that has none")
-            })?;
+            self.lend_shell(live, &name, &mut tree)
+                .with_context(|| format!("cannot run `{shell_line}` in a result that has no {missing}"))?;
         }
         Ok((vec!["/bin/sh".into(), "-c".into(), shell_line.into()], tree))
     }
 
-    /// Puts a shell of the root into the tree, with what it needs.
+    /// Whether a tree has a program, by its path or by its name.
+    fn has_program(&self, tree: &Tree, name: &str) -> bool {
+        let is_there = |path: Result<RootPath, _>| path.is_ok_and(|path| tree.resolve(&path).is_ok());
+        if name.contains('/') {
+            return is_there(RootPath::parse(name));
+        }
+        self.search_folders().any(|folder| is_there(folder.join(name.as_bytes())))
+    }
+
+    /// Puts a shell of the root into the tree, with what it needs and with the tools that it has inside.
     fn lend_shell(&self, live: &LiveRoot, name: &OsStr, tree: &mut Tree) -> anyhow::Result<()> {
         let name = name.to_str().context("the name of the program is not UTF-8")?;
         let mut request =
             Request { roots: vec![Root::pattern(name, "shell of a test")], ..Request::default() };
-        request.search_path = self.search_path_of(live);
+        request.search_path = self.search_folders().filter(|folder| live.resolve(folder).is_ok()).collect();
         let closure = analyze(live, &request);
         let is_shell = |path: &&RootPath| {
             let reasons = closure.entries.get(*path).into_iter().flatten();
@@ -205,14 +206,43 @@ impl<'a> Runner<'a> {
         }
         let bin = RootPath::parse("/bin")?;
         let bin = tree.resolve(&bin).map_or(bin, |resolved| resolved.path);
-        tree.insert(bin.join("sh")?, Entry::symlink(program.as_bytes(), Origin::default()))?;
+        let link = || Entry::symlink(program.as_bytes(), Origin::default());
+        tree.insert(bin.join("sh")?, link())?;
+        for tool in self.tools(program)? {
+            if !self.has_program(tree, &tool) {
+                tree.insert(bin.join(tool)?, link())?;
+            }
+        }
         Ok(())
     }
 
-    fn search_path_of(&self, live: &LiveRoot) -> Vec<RootPath> {
+    /// The names by which a busybox is more than one program, which it prints itself. Others print none.
+    fn tools(&self, program: &RootPath) -> anyhow::Result<Vec<String>> {
+        let words = [OsStr::from_bytes(program.as_bytes()).to_owned(), "--list".into()];
+        let command = self.command(&words, None);
+        let (strong, weak) = self.whole_root();
+        let outcome = self.confined(&strong, &weak, |root| sandbox::run(&self::program(), root, &command))?;
+        if outcome.status != Status::Exited(0) {
+            return Ok(Vec::new());
+        }
+        let names = String::from_utf8_lossy(&outcome.stdout.bytes);
+        let is_name = |name: &&str| !name.is_empty() && !name.contains(['/', ' ']);
+        Ok(names.lines().filter(is_name).map(str::to_owned).collect())
+    }
+
+    /// The root that is looked at, to run something in it.
+    fn whole_root(&self) -> (sandbox::Root, sandbox::Root) {
+        let strong = sandbox::Root::Layers(vec![self.root.to_owned()]);
+        let weak = match self.is_own_root {
+            true => sandbox::Root::InPlace,
+            false => sandbox::Root::Chroot(self.root.to_owned()),
+        };
+        (strong, weak)
+    }
+
+    fn search_folders(&self) -> impl Iterator<Item = RootPath> {
         let folders = self.search_path.as_bytes().split(|&byte| byte == b':');
-        let folders = folders.filter_map(|folder| RootPath::parse(folder).ok());
-        folders.filter(|folder| live.resolve(folder).is_ok()).collect()
+        folders.filter_map(|folder| RootPath::parse(folder).ok())
     }
 
     /// A command with what it finds around it: on this machine's own root what this program has, elsewhere little.
@@ -293,25 +323,21 @@ fn describe(status: Status) -> String {
 }
 
 /// The commands to trace, in the order in which they are run.
-fn traced_commands(cli: &Cli, job: &Job) -> anyhow::Result<Vec<Traced>> {
+fn traced_commands(cli: &Cli, job: &Job) -> anyhow::Result<Vec<Vec<OsString>>> {
     let mut commands = Vec::new();
     if cli.dynamic {
         let first = job.programs.first().context("cannot run the first root: it names no program")?;
         let words = std::iter::once(OsString::from_vec(first.as_bytes().to_vec()));
-        commands.push(Traced {
-            words: words.chain(cli.dynamic_arg.iter().cloned()).collect(),
-            must_succeed: false,
-        });
+        commands.push(words.chain(cli.dynamic_arg.iter().cloned()).collect());
     }
     for text in &cli.trace_command {
-        let words = match words::needs_shell(text) {
+        commands.push(match words::needs_shell(text) {
             true => ["/bin/sh", "-c", text.as_str()].map(OsString::from).into(),
             false => words::split(text)?.into_iter().map(OsString::from).collect(),
-        };
-        commands.push(Traced { words, must_succeed: true });
+        });
     }
     if cli.trace {
-        commands.push(Traced { words: cli.command.clone(), must_succeed: true });
+        commands.push(cli.command.clone());
     } else if !cli.command.is_empty() {
         bail!("cannot tell what the command behind `--` is for: --trace is missing");
     }
@@ -382,12 +408,11 @@ impl Test {
         Ok(Some(Self { name, command, stdout: cli.test_stdout.clone() }))
     }
 
-    /// What is wrong with what the test printed. A line's end behind it makes no difference.
+    /// What is wrong with what the test printed. White space around it makes no difference.
     fn mismatch(&self, printed: &Captured) -> Option<String> {
         let wanted = self.stdout.as_ref()?.as_bytes();
         let found = printed.bytes.as_slice();
-        let trimmed = |text: &'_ [u8]| text.strip_suffix(b"\n").unwrap_or(text).to_vec();
-        (printed.cut || trimmed(wanted) != trimmed(found))
+        (printed.cut || wanted.trim_ascii() != found.trim_ascii())
             .then(|| format!("did not print what was expected, `{}`", wanted.escape_ascii()))
     }
 }

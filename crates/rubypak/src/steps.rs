@@ -51,6 +51,9 @@ pub(crate) fn run(cli: &Cli, printer: &Printer) -> anyhow::Result<Ending> {
     }
     if !cli.json {
         show_findings(&judged, &missed, &tolerance, printer);
+        for name in job.idle_excludes(&closure) {
+            printer.line(format_args!("nothing is left out by {name}"));
+        }
     }
     answer.show(cli, &bases, printer)?;
     if unmet > 0 {
@@ -93,8 +96,14 @@ fn note_flags(cli: &Cli, printer: &Printer) {
     if magicpak.cc.is_some() {
         printer.detail("--cc is not needed: no C compiler is");
     }
-    if magicpak.noload {
-        printer.detail("--noload is not needed: nothing is ever loaded");
+    if magicpak.experimental_noload_resolver {
+        printer.detail("--experimental-noload-resolver is not needed: nothing is ever loaded");
+    }
+    if !cli.dynamic && !cli.dynamic_arg.is_empty() {
+        printer.line("--dynamic-arg does nothing without --dynamic");
+    }
+    if !running::is_traced(cli) && cli.dynamic_stdin.is_some() {
+        printer.line("--dynamic-stdin does nothing where no command is traced");
     }
 }
 

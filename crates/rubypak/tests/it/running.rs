@@ -4,7 +4,6 @@ use serde_json::Value;
 
 use crate::fixture::{Run, names};
 
-/// From a folder that a sandbox has, too: its `/tmp` is its own.
 fn run(words: &[&str]) -> Run {
     crate::fixture::run_in("/".as_ref(), words)
 }
@@ -20,6 +19,21 @@ fn what_a_command_opens_comes_along() {
     for name in ["etc/hostname", "etc/passwd", "usr/bin/cat"] {
         assert!(out.contains(&name.to_owned()), "{name}: {out:#?}");
     }
+}
+
+/// Where temporary folders are, a sandbox has the machine's files too.
+#[test]
+fn a_command_below_tmp_runs_where_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join("script");
+    fs_err::write(&script, "#!/bin/sh\nread -r line <./data; echo >made\n").unwrap();
+    fs_err::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    fs_err::write(folder.path().join("data"), "").unwrap();
+    let words = ["./script", "out", "--trace", "--", "./script"];
+    let data = folder.path().join("data").display().to_string();
+    crate::fixture::run_in(folder.path(), &words).is(0).says(&format!("leads to {data}"));
+    assert!(names(&folder.path().join("out")).contains(&data[1..].to_owned()));
+    assert!(!folder.path().join("made").exists());
 }
 
 #[test]
