@@ -40,16 +40,15 @@ pub(crate) fn targets(
     host: Architecture,
     architectures: Architectures,
 ) -> Vec<Target> {
-    let architectures = architectures.resolve(matrix, host);
     let mut rubies = BTreeSet::new();
     let mut targets = Vec::new();
     for row in &matrix.rows {
         let first_of_its_ruby = rubies.insert((&row.ruby, &row.options));
-        for &architecture in &architectures {
+        for architecture in architectures.of(matrix, row, host) {
             for (position, variant) in spec.variants.iter().enumerate() {
                 let endings = endings(row, variant, position == 0);
                 targets.push(Target {
-                    name: format!("{}:{}-{}{}", spec.name, row.ruby, row.distro, endings[0]),
+                    name: name(spec, row, &endings),
                     row: row.clone(),
                     architecture,
                     variant: position,
@@ -67,8 +66,16 @@ pub(crate) fn targets(
 
 /// The places of all images of a matrix in its order, by their names.
 pub(crate) fn names(matrix: &Matrix, spec: &ImageSpec) -> BTreeMap<String, usize> {
-    let all = targets(matrix, spec, Architecture::Amd64, Architectures::Only(Architecture::Amd64));
-    all.into_iter().enumerate().map(|(place, target)| (target.name, place)).collect()
+    let variants = || spec.variants.iter().enumerate();
+    let all = matrix.rows.iter().flat_map(|row| {
+        variants().map(move |(position, variant)| name(spec, row, &endings(row, variant, position == 0)))
+    });
+    all.enumerate().map(|(place, name)| (name, place)).collect()
+}
+
+/// An image's name with its main tag.
+fn name(spec: &ImageSpec, row: &Row, endings: &[String]) -> String {
+    format!("{}:{}-{}{}", spec.name, row.ruby, row.distro, endings[0])
 }
 
 /// What the tags of a variant of a row end with, the main one first.

@@ -53,14 +53,10 @@ impl Builder {
     pub fn update(&mut self, dry_run: bool, observer: &dyn Observer) -> Result<LockChange, BuildError> {
         let lock = self.project.lock.clone().unwrap_or_default();
         let host = self.options.host;
-        let written = self.project.matrix.architectures.iter().map(|choice| choice.resolve(host));
-        let architectures: BTreeSet<Architecture> =
-            lock.sets.keys().map(|key| key.architecture).chain(written).collect();
-        let targets: Vec<Target> = architectures
-            .into_iter()
-            .flat_map(|architecture| {
-                plan::targets(&self.project.matrix, self.spec(), host, Architectures::Only(architecture))
-            })
+        let locked: BTreeSet<Architecture> = lock.sets.keys().map(|key| key.architecture).collect();
+        let targets: Vec<Target> = std::iter::once(Architectures::Matrix)
+            .chain(locked.into_iter().map(Architectures::Only))
+            .flat_map(|architectures| plan::targets(&self.project.matrix, self.spec(), host, architectures))
             .collect();
         let (lock, change) = self.resolved(&lock, &locking::wishes(&targets, self.spec()), observer)?;
         self.check_rubies(&lock, &targets)?;

@@ -9,7 +9,7 @@ use globset::GlobBuilder;
 use schema::Architecture;
 use schema::image::ImageSpec;
 use schema::lock::Lock;
-use schema::matrix::Matrix;
+use schema::matrix::{Matrix, Row};
 
 use crate::plan::{self, Target};
 
@@ -92,12 +92,12 @@ impl Kinds {
 /// The architectures that are meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Architectures {
-    /// Those that the matrix names.
+    /// Those that the row names, or else the matrix.
     #[default]
     Matrix,
-    /// The host's, if the matrix names it; otherwise those that it names.
+    /// The host's, if it is one of them; otherwise all of them.
     Host,
-    /// This one, whether the matrix names it or not.
+    /// This one, whether the matrix names it or not; but for rows that name others.
     Only(Architecture),
 }
 
@@ -112,14 +112,16 @@ impl Architectures {
         asked.map_or(Self::Matrix, Self::Only)
     }
 
-    pub(crate) fn resolve(self, matrix: &Matrix, host: Architecture) -> BTreeSet<Architecture> {
-        let named = || -> BTreeSet<Architecture> {
-            matrix.architectures.iter().map(|choice| choice.resolve(host)).collect()
-        };
+    /// Those of a row.
+    pub(crate) fn of(self, matrix: &Matrix, row: &Row, host: Architecture) -> BTreeSet<Architecture> {
+        let named = matrix.architectures_of(row, host);
         match self {
+            Self::Only(architecture) if row.architectures.is_some() && !named.contains(&architecture) => {
+                BTreeSet::new()
+            }
             Self::Only(architecture) => BTreeSet::from([architecture]),
-            Self::Host if named().contains(&host) => BTreeSet::from([host]),
-            Self::Host | Self::Matrix => named(),
+            Self::Host if named.contains(&host) => BTreeSet::from([host]),
+            Self::Host | Self::Matrix => named,
         }
     }
 }
@@ -166,6 +168,9 @@ impl PlanError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Pattern { .. } => None,
+            Self::NoMatch { names, .. } if names.is_empty() => {
+                Some("every row names other architectures than this one".to_owned())
+            }
             Self::NoMatch { names, .. } => Some(format!("the images are {}", names.join(", "))),
             Self::NoGroup { groups, .. } if groups.is_empty() => Some("no row is in a group".to_owned()),
             Self::NoGroup { groups, .. } => Some(format!("the groups are {}", groups.join(", "))),

@@ -16,7 +16,7 @@
 
 mod source;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::Deserialize;
@@ -35,7 +35,7 @@ pub struct Matrix {
     pub image: String,
     /// How layers are compressed.
     pub compression: Compression,
-    /// Which architectures every row is built for; never empty.
+    /// Which architectures rows are built for that name none themselves; never empty.
     pub architectures: Vec<ArchitectureChoice>,
     /// Where packages come from, where it is not the machine's own mirror.
     pub mirror: Option<Mirror>,
@@ -119,6 +119,8 @@ pub struct Row {
     pub source: Source,
     /// What it has beside the image's own, by the names that the image's description gives: words of its tags.
     pub options: Vec<String>,
+    /// Which architectures it is built for, where it is not for those of the matrix; never empty.
+    pub architectures: Option<Vec<ArchitectureChoice>>,
     /// The group that it is in: such a row is built where the group or the row is asked for, and not with the matrix.
     pub group: Option<String>,
 }
@@ -172,6 +174,7 @@ struct WrittenRow {
     source: Source,
     #[serde(default)]
     options: Vec<String>,
+    architectures: Option<Spanned<Vec<ArchitectureChoice>>>,
     group: Option<Spanned<String>>,
 }
 
@@ -192,10 +195,6 @@ impl Matrix {
             let message = "an image is named by the folder below `images/` that describes it";
             return Err(document.error(Some(written.image.span()), message, None));
         }
-        if written.architectures.get_ref().is_empty() {
-            let message = "name at least one architecture, for example \"host\"";
-            return Err(document.error(Some(written.architectures.span()), message, None));
-        }
         if written.rows.get_ref().is_empty() {
             return Err(document.error(Some(written.rows.span()), "a matrix has at least one row", None));
         }
@@ -210,10 +209,16 @@ impl Matrix {
             rows: rows(&document, written.rows.get_ref(), &distros)?,
             image: written.image.into_inner(),
             compression: written.compression,
-            architectures: written.architectures.into_inner(),
+            architectures: verified_architectures(&document, &written.architectures)?,
             mirror: written.mirror,
             distros,
         })
+    }
+
+    /// The architectures that a row is for on a machine of architecture `host`.
+    pub fn architectures_of(&self, row: &Row, host: Architecture) -> BTreeSet<Architecture> {
+        let named = row.architectures.as_ref().unwrap_or(&self.architectures);
+        named.iter().map(|choice| choice.resolve(host)).collect()
     }
 }
 
@@ -248,10 +253,26 @@ fn rows(
             distro: distro.clone(),
             source: row.source.clone(),
             options: row.options.clone(),
+            architectures: row
+                .architectures
+                .as_ref()
+                .map(|architectures| verified_architectures(document, architectures))
+                .transpose()?,
             group: row.group.as_ref().map(|group| verified_group(document, group)).transpose()?,
         });
     }
     Ok(rows)
+}
+
+fn verified_architectures(
+    document: &Document<'_>,
+    architectures: &Spanned<Vec<ArchitectureChoice>>,
+) -> Result<Vec<ArchitectureChoice>, ParseError> {
+    if architectures.get_ref().is_empty() {
+        let message = "name at least one architecture, for example \"host\"";
+        return Err(document.error(Some(architectures.span()), message, None));
+    }
+    Ok(architectures.get_ref().clone())
 }
 
 /// The name of a group, as a person types it.
@@ -310,7 +331,7 @@ source = { package = "ruby" }
     #[test]
     fn a_wrong_field_has_its_place_and_the_nearest_word() {
         insta::assert_snapshot!(refusal(&GOOD.replace("ruby = \"3.3\"", "rubby = \"3.3\"")), @r#"
-        matrix.toml:12:1: unknown field `rubby`, expected one of `ruby`, `distro`, `source`, `options`, `group`
+        matrix.toml:12:1: unknown field `rubby`, expected one of `ruby`, `distro`, `source`, `options`, `architectures`, `group`
            |
         12 | rubby = "3.3"
            | ^
@@ -417,6 +438,11 @@ source = { package = "ruby" }
             ("ruby = \"3.3\"", "ruby = \"3.3.8\"", "is not a series of Rubies"),
             ("ruby = \"3.3\"", "ruby = \"3.x\"", "is not a series of Rubies"),
             ("[\"host\"]", "[]", "at least one architecture"),
+            (
+                "distro = \"trixie\"\n",
+                "distro = \"trixie\"\narchitectures = []\n",
+                "at least one architecture",
+            ),
             ("\"ruby\"\narch", "\"../ruby\"\narch", "folder below `images/`"),
             ("distro = \"trixie\"\n", "", "missing field `distro`"),
             ("[[rows]]", "[[rows]", "matrix.toml:11:"),
@@ -435,9 +461,21 @@ source = { package = "ruby" }
     }
 
     #[test]
-    fn a_host_is_resolved() {
-        assert_eq!(ArchitectureChoice::Host.resolve(Architecture::Arm64), Architecture::Arm64);
-        assert_eq!(ArchitectureChoice::Amd64.resolve(Architecture::Arm64), Architecture::Amd64);
+    fn a_row_is_for_its_own_architectures_or_for_those_of_the_matrix() {
+        use Architecture::{Amd64, Arm64};
+        for (matrix, row, host, wanted) in [
+            ("\"host\"", None, Arm64, &[Arm64][..]),
+            ("\"amd64\"", None, Arm64, &[Amd64]),
+            ("\"arm64\", \"amd64\", \"host\"", None, Arm64, &[Amd64, Arm64]),
+            ("\"amd64\", \"arm64\"", Some("\"amd64\""), Arm64, &[Amd64]),
+            ("\"amd64\"", Some("\"host\""), Arm64, &[Arm64]),
+        ] {
+            let row = row.map(|row| format!("architectures = [{row}]\n")).unwrap_or_default();
+            let text = format!("{}{row}", GOOD.replacen("\"host\"", matrix, 1));
+            let parsed = Matrix::parse("matrix.toml", &text).unwrap();
+            let found = parsed.architectures_of(&parsed.rows[0], host);
+            assert_eq!(found.into_iter().collect::<Vec<_>>(), wanted, "{matrix}, {row}");
+        }
     }
 
     proptest! {

@@ -121,6 +121,25 @@ fn a_run_for_one_machine_leaves_the_others() {
 }
 
 #[test]
+fn a_row_may_be_for_other_architectures_than_the_rest() {
+    let mirror = Mirror::for_amd64_and_arm64();
+    let project = project(&mirror);
+    let source = "source = { package = \"ruby\" }";
+    project.edit("matrix.toml", source, &format!("{source}\narchitectures = [\"arm64\"]"));
+    project.build();
+    assert_eq!(listed(&project), ["arm64 gzip", "arm64 zstd, marked"]);
+    insta::assert_snapshot!(project.run(&["build", NAME, "--arch", "amd64"]), @"
+    status 2
+    -- errors
+    error: no image is called `tiny:3.3-trixie`
+    hint: every row names other architectures than this one
+    ");
+    project.run(&["update"]).good();
+    let lock = project.read("matrix.lock");
+    assert!(!lock.contains("architecture = \"amd64\""), "{lock}");
+}
+
+#[test]
 fn verbs_are_about_one_machine() {
     let mirror = Mirror::for_amd64_and_arm64();
     let project = project(&mirror);
