@@ -44,6 +44,9 @@ fn what_cannot_be_read_is_said() {
     root.file("/closed/inside", "", 0o644);
     fs::set_permissions(root.path().join("closed"), PermissionsExt::from_mode(0o000)).unwrap();
     root.run(&["/closed", "out"]).is(1).says("unreadable:/closed");
+    root.file("/usr/lib/libone.so.1.2", "", 0);
+    root.run(&["app", "out"]).is(1).says("unreadable:/usr/lib/libone.so.1.2").says("--accept KEY");
+    root.run(&["/app/secret", "out", "--accept", "unreadable:*"]).is(2).says("/app/secret");
     assert!(root.left().is_empty());
     fs::set_permissions(root.path().join("closed"), PermissionsExt::from_mode(0o755)).unwrap();
 }
