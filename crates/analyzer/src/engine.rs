@@ -254,12 +254,16 @@ impl<'s> Answer<'s> {
 /// run, loaded or linked.
 pub fn analyze(tree: &dyn Filesystem, request: &Request) -> Closure {
     let (drops, bad_patterns) = Drops::new(&request.drop);
-    let scope = Scope::new(tree, drops, &request.search_path);
+    let mut scope = Scope::new(tree, drops, &request.search_path);
     let rules = rules(request.reach);
-    let mut scripts = match request.reach {
-        Reach::Everything => Some(Scripts::new(named_by(&scope, &request.roots))),
+    let named = match request.reach {
+        Reach::Everything => Some(named_by(&scope, &request.roots)),
         Reach::Loaded => None,
     };
+    if let Some(named) = named.as_ref().filter(|_| request.commands) {
+        scope.commanding.clone_from(named);
+    }
+    let (scope, mut scripts) = (scope, named.map(Scripts::new));
     let mut work = Work::default();
     let mut answers = vec![answer_request(&scope, &request.roots, bad_patterns)];
     loop {
@@ -490,6 +494,11 @@ impl Work {
             reasons.sort_unstable();
             reasons.dedup();
         }
+        self.findings.retain(|finding| match &finding.kind {
+            // Unless the folder is there for its own sake, with all that it holds.
+            FindingKind::ConversionsLeftOut { folder } => !self.places.contains_key(folder),
+            _ => true,
+        });
         let mut entries = self.kept.into_iter().map(|Kept { path, reasons, .. }| (path, reasons)).collect();
         add_folders(&mut entries);
         if self.has_ruby {

@@ -111,6 +111,11 @@ pub enum FindingKind {
     },
     /// A Ruby is there without the file that says where its libraries, encodings and gems lie.
     NoConfiguration,
+    /// Programs may convert texts between encodings, and modules of glibc for that are not kept.
+    ConversionsLeftOut {
+        /// The folder of the modules.
+        folder: RootPath,
+    },
     /// A program is in none of the folders of the search path.
     ProgramNotFound {
         /// The name of the program.
@@ -141,6 +146,7 @@ impl Finding {
             FindingKind::OptionalLibraryNotFound { .. }
             | FindingKind::UnreadableNote
             | FindingKind::Computed { .. }
+            | FindingKind::ConversionsLeftOut { .. }
             | FindingKind::FeatureNotFound { is_certain: false, .. }
             | FindingKind::GemNotFound { is_certain: false, .. }
             | FindingKind::NotRuby { is_loaded: false, .. } => Severity::Undecided,
@@ -168,6 +174,7 @@ impl Finding {
             FindingKind::NotRuby { .. } => ("not-ruby", String::new()),
             FindingKind::Computed { call } => ("computed", (*call).to_owned()),
             FindingKind::NoConfiguration => ("no-rbconfig", String::new()),
+            FindingKind::ConversionsLeftOut { folder } => ("conversions-left-out", folder.to_string()),
             FindingKind::ProgramNotFound { name } => ("program-not-found", name.clone()),
             FindingKind::NotFound { path, .. } => ("not-found", path.clone()),
             FindingKind::Dropped { path, .. } => ("dropped", path.to_string()),
@@ -242,6 +249,11 @@ impl fmt::Display for FindingKind {
                 out,
                 "is a Ruby whose rbconfig.rb is not there, so its libraries, encodings and gems cannot be told: install it \
                  whole, or name them as roots"
+            ),
+            Self::ConversionsLeftOut { folder } => write!(
+                out,
+                "is asked for conversions of encodings, for which only some modules of {folder} are taken: name that folder \
+                 as a root where texts are in old encodings"
             ),
             Self::ProgramNotFound { name } => write!(out, "cannot find the program {name}"),
             Self::NotFound { path, because } => write!(out, "cannot find {path}, its {because}"),

@@ -17,6 +17,9 @@ pub struct Request {
     pub search_path: Vec<RootPath>,
     /// How far the closure goes.
     pub reach: Reach,
+    /// Whether a Ruby that is a root brings the commands that come with it, as `gem` and `irb`, where the search path has
+    /// them. A Ruby that something else needs never does.
+    pub commands: bool,
 }
 
 /// How far a closure goes.
@@ -39,6 +42,7 @@ impl Default for Request {
             drop: Vec::new(),
             search_path: search_path.into(),
             reach: Reach::Everything,
+            commands: false,
         }
     }
 }

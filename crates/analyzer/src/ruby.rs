@@ -44,6 +44,23 @@ pub(crate) struct Ruby {
     pub(crate) folders: Vec<LibraryFolder>,
 }
 
+/// The commands that Ruby installs with itself: its own, and those of its default and bundled gems.
+pub(crate) const COMMANDS: [&str; 13] = [
+    "bundle",
+    "bundler",
+    "erb",
+    "gem",
+    "irb",
+    "racc",
+    "rake",
+    "rbs",
+    "rdbg",
+    "rdoc",
+    "ri",
+    "syntax_suggest",
+    "typeprof",
+];
+
 /// The name of the file that describes a Ruby.
 const RBCONFIG: &str = "rbconfig.rb";
 

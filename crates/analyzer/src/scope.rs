@@ -1,8 +1,9 @@
 //! What every rule may look at: the root filesystem, the drops, the library search, and the Rubies found so far.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
-use rootfs::{Filesystem, Kind, RootPath};
+use rootfs::{Filesystem, Kind, Resolved, RootPath};
 
 use crate::load::Load;
 use crate::memo::{Memo, remember};
@@ -17,6 +18,8 @@ pub(crate) struct Scope<'t> {
     pub(crate) tree: &'t dyn Filesystem,
     pub(crate) drops: Drops<'t>,
     pub(crate) search: Search<'t>,
+    /// The programs whose commands come along, where they are Rubies.
+    pub(crate) commanding: BTreeSet<RootPath>,
     /// Where programs are looked up by name.
     search_path: &'t [RootPath],
     programs: Memo<RootPath, Arc<Load<'t>>>,
@@ -31,6 +34,7 @@ impl<'t> Scope<'t> {
             tree,
             drops,
             search: Search::new(tree),
+            commanding: BTreeSet::new(),
             search_path,
             programs: Mutex::default(),
             rubies: Mutex::default(),
@@ -69,6 +73,26 @@ impl<'t> Scope<'t> {
         });
         let path = named.or_else(|| self.find_program(b"ruby"))?;
         Some(self.tree.resolve(&path).ok()?.path)
+    }
+
+    /// The commands that come with a Ruby, where the search path has them and where it is that Ruby that runs them.
+    pub(crate) fn commands_of(&self, ruby: &Ruby) -> Vec<Resolved> {
+        let Some(program) = &ruby.program else { return Vec::new() };
+        // As Debian calls them: `gem3.3` is that of `ruby3.3`.
+        let version = program.name().strip_prefix(b"ruby").unwrap_or_default();
+        let names = ruby::COMMANDS
+            .iter()
+            .flat_map(|name| [name.as_bytes().to_vec(), [name.as_bytes(), version].concat()]);
+        let names: BTreeSet<Vec<u8>> = names.collect();
+        let places =
+            self.search_path.iter().flat_map(|folder| names.iter().filter_map(|name| folder.join(name).ok()));
+        let is_run_by_it = |found: &Resolved| match self.tree.get(&found.path).map(|entry| &entry.kind) {
+            Some(Kind::File(file)) => {
+                file.content.starts_with(b"#!") && self.interpreter(&file.content).as_ref() == Some(program)
+            }
+            _ => false,
+        };
+        places.filter_map(|path| self.tree.resolve(&path).ok()).filter(is_run_by_it).collect()
     }
 
     /// The path of the first program of this name in the search path.

@@ -42,7 +42,7 @@ impl Job {
             false => RootPath::root(),
         };
         let reach = if cli.loaded { Reach::Loaded } else { Reach::Everything };
-        let mut request = Request { reach, ..Request::default() };
+        let mut request = Request { reach, commands: true, ..Request::default() };
         let own: Vec<RootPath> = match is_own_root {
             true => surroundings::search_path()
                 .iter()

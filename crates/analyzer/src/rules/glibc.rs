@@ -2,13 +2,14 @@
 //! images set (`C.UTF-8`), modules that convert encodings (gconv); each where a program calls what leads there
 //! ([`LibcUse`]).
 //!
-//! Not opened here: gconv for libraries that could convert (libunistring, libxml2), for a locale or a document in an old
-//! encoding: UTF-8, UTF-16, ISO-8859-1 and ASCII are inside of glibc. Whoever has such adds `/usr/lib/*/gconv` as a root.
-//! Other locales than C.UTF-8 likewise.
+//! Of the 250 modules for conversions a program that asks for one gets those that today's texts may need ([`CURRENT`]); that
+//! others are left out is a finding, undecided, since a program has the names of old encodings from its arguments or its
+//! texts. Libraries that could convert (libunistring, libxml2) get none: UTF-8, UCS-2, UCS-4 and ASCII are inside of glibc.
+//! Whoever has texts in old encodings names `/usr/lib/*/gconv` as a root. Other locales than C.UTF-8 likewise.
 
 use std::collections::BTreeSet;
 
-use rootfs::Kind;
+use rootfs::{Kind, RootPath};
 
 use super::Rule;
 use crate::engine::{Answer, LIBC, Role, Strength, Visit};
@@ -37,6 +38,21 @@ const SWITCH: &str = "/etc/nsswitch.conf";
 /// What libc has inside: its folder of modules for encodings stands before this.
 const CONVERSIONS: &[u8] = b"/gconv/gconv-modules.cache\0";
 
+/// What conversions between Unicode and the encodings of the web take, beside what is inside: what glibc itself sets apart
+/// from the modules for everything else, which distributors may leave out (`iconvdata/gconv-modules`, its NEWS for 2.34).
+const CURRENT: [&str; 10] = [
+    "gconv-modules",
+    "gconv-modules.cache",
+    "ANSI_X3.110.so",
+    "CP1252.so",
+    "ISO8859-1.so",
+    "ISO8859-15.so",
+    "UNICODE.so",
+    "UTF-16.so",
+    "UTF-32.so",
+    "UTF-7.so",
+];
+
 /// Where the locale lies, the newer name first: Debian calls it `C.UTF-8` up to glibc 2.34.
 const UTF8_LOCALES: [&str; 2] = ["/usr/lib/locale/C.utf8", "/usr/lib/locale/C.UTF-8"];
 
@@ -60,7 +76,7 @@ impl Rule for Glibc {
                 self.locale(scope, visit, answer);
             }
             if visit.uses.has(LibcUse::CONVERSION) {
-                self.conversions(visit, bytes, answer);
+                self.conversions(scope, visit, bytes, answer);
             }
             for (path, _) in DATA.iter().filter(|(_, uses)| visit.uses.has(*uses)) {
                 answer.text(path.as_bytes(), self.reason(visit, "database"), Strength::Soft);
@@ -97,12 +113,24 @@ impl Glibc {
         }
     }
 
-    /// The folder that this libc was built with.
-    fn conversions(&self, visit: &Visit<'_>, bytes: &[u8], answer: &mut Answer<'_>) {
+    /// Modules of the folder that this libc was built with.
+    fn conversions(&self, scope: &Scope<'_>, visit: &Visit<'_>, bytes: &[u8], answer: &mut Answer<'_>) {
         let Some(end) = memchr::memmem::find(bytes, CONVERSIONS) else { return };
         let start = memchr::memrchr(0, &bytes[..end]).map_or(0, |nul| nul + 1);
         let folder = [&bytes[start..end], b"/gconv"].concat();
-        answer.below(&folder, &self.reason(visit, "conversions of encodings"), Strength::Soft);
+        let Some(folder) = resolve_text(scope.tree, &folder) else { return };
+        let reason = self.reason(visit, "conversions of encodings");
+        let is_current = |path: &RootPath| CURRENT.iter().any(|name| name.as_bytes() == path.name());
+        let (current, others): (Vec<_>, Vec<_>) =
+            scope.tree.children(&folder.path).map(|(path, _)| path).partition(|path| is_current(path));
+        answer.on_the_way(&folder.links, &reason, Strength::Soft);
+        for path in current {
+            answer.text(path.as_bytes(), reason.clone(), Strength::Soft);
+        }
+        if others.iter().any(|path| path.name().ends_with(b".so")) {
+            let kind = FindingKind::ConversionsLeftOut { folder: folder.path };
+            answer.find(Some(visit.path.clone()), kind);
+        }
     }
 
     fn library(
@@ -289,7 +317,8 @@ mod tests {
             ("/lib/libc.so.6", Elf::library("libc.so.6").imports("iconv_open").payload(text).build()),
             ("/lib/libgcc_s.so.1", library("libgcc_s.so.1")),
             ("/lib/libidn2.so.0", library("libidn2.so.0")),
-            ("/lib/gconv/EUC-JP.so", Elf::dynamic().build()),
+            ("/lib/gconv/UTF-16.so", Elf::dynamic().build()),
+            ("/lib/gconv/gconv-modules.cache", Vec::new()),
             ("/etc/nsswitch.conf", Vec::new()),
             ("/etc/passwd", Vec::new()),
             ("/etc/hosts", Vec::new()),
@@ -316,27 +345,41 @@ mod tests {
             (&["getgrnam_r"], &["nsswitch.conf", "passwd"]),
             (&["getaddrinfo"], &["hosts", "nsswitch.conf", "services", "libidn2.so.0"]),
             (&["getservbyname"], &["nsswitch.conf", "services"]),
-            (&["iconv_open"], &["EUC-JP.so"]),
+            (&["iconv_open"], &["UTF-16.so", "gconv-modules.cache"]),
         ] {
             assert_eq!(brought(functions), wanted, "{functions:?}");
         }
     }
 
     #[test]
-    fn a_library_that_could_convert_takes_no_conversions() {
-        let text = "/lib/gconv/gconv-modules.cache\0";
+    fn conversions_that_are_left_out_are_told() {
+        let text = "/usr/lib/gconv/gconv-modules.cache\0";
+        let converts = |object: Elf| object.needs("libc.so.6").imports("iconv_open").build();
         let files = tree(&[
             ("/bin/a", Elf::dynamic().needs("libxml2.so.2").build()),
-            (
-                "/lib/libxml2.so.2",
-                Elf::library("libxml2.so.2").needs("libc.so.6").imports("iconv_open").build(),
-            ),
-            ("/lib/libc.so.6", Elf::library("libc.so.6").payload(text).build()),
-            ("/lib/gconv/EUC-JP.so", Elf::dynamic().build()),
+            ("/bin/b", converts(Elf::dynamic())),
+            ("/lib", b"-> usr/lib".to_vec()),
+            ("/usr/lib/libxml2.so.2", converts(Elf::library("libxml2.so.2"))),
+            ("/usr/lib/libc.so.6", Elf::library("libc.so.6").payload(text).build()),
+            ("/usr/lib/gconv/UTF-16.so", Elf::dynamic().build()),
+            ("/usr/lib/gconv/EUC-JP.so", Elf::dynamic().build()),
+            ("/usr/lib/gconv/gconv-modules", Vec::new()),
         ]);
-        for (root, is_taken) in [("/bin/a", false), ("/lib/libxml2.so.2", true)] {
-            let found = closure_of(&files, &[root]);
-            assert_eq!(found.iter().any(|line| line.starts_with("/lib/gconv/EUC-JP.so")), is_taken, "{root}");
+        let finding = "! /usr/lib/libc.so.6: is asked for conversions of encodings, for which only some modules of \
+                       /usr/lib/gconv are taken: name that folder as a root where texts are in old encodings";
+        for (roots, has_current, has_others, is_told) in [
+            // A library that could convert.
+            (&["/bin/a"][..], false, false, false),
+            (&["/lib/libxml2.so.2"], true, false, true),
+            (&["/bin/b"], true, false, true),
+            (&["/bin/b", "/usr/lib/gconv"], true, true, false),
+        ] {
+            let found = closure_of(&files, roots);
+            let has =
+                |name: &str| found.iter().any(|line| line.starts_with(&format!("/usr/lib/gconv/{name}:")));
+            assert_eq!(has("UTF-16.so"), has_current, "{roots:?}");
+            assert_eq!(has("EUC-JP.so"), has_others, "{roots:?}");
+            assert_eq!(found.contains(&finding.to_owned()), is_told, "{roots:?}: {found:#?}");
         }
     }
 }

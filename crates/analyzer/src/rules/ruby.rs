@@ -32,6 +32,11 @@ impl Rule for Ruby {
         if let Some(ruby) = is_rbconfig(visit.path).then(|| scope.ruby(visit.path)).flatten() {
             answer.note_ruby();
             self.bring_folders(scope, visit, &ruby, answer);
+            if ruby.program.as_ref().is_some_and(|program| scope.commanding.contains(program)) {
+                for command in scope.commands_of(&ruby) {
+                    answer.resolved(command, Role::Own, self.reason(visit, "command"), Strength::Soft);
+                }
+            }
         }
         if is_interpreter(visit) {
             self.bring_configuration(scope, visit, answer);
@@ -357,6 +362,44 @@ mod tests {
             &["/usr/lib/*.3.3"],
         );
         assert!(found.iter().any(|line| line.starts_with("! ")), "{found:?}");
+    }
+
+    #[test]
+    fn commands_come_with_a_ruby_that_is_a_root() {
+        let config = "/usr/lib/ruby/3.3.0/x86_64-linux/rbconfig.rb";
+        let settings = [("ruby_install_name", "ruby3.3"), ("rubyarchdir", "$(rubylibdir)/$(arch)")];
+        let text = |text: &str| text.as_bytes().to_vec();
+        let tree = tree(&[
+            ("/usr/bin/ruby", text("-> ruby3.3")),
+            ("/usr/bin/ruby3.3", Elf::dynamic().build()),
+            ("/usr/bin/ruby3.1", Elf::dynamic().build()),
+            (config, rbconfig("/lib/ruby/3.3.0/x86_64-linux", &settings)),
+            ("/usr/bin/env", text("")),
+            ("/usr/bin/gem", text("#!/usr/bin/env ruby\n")),
+            ("/usr/bin/gem3.3", text("#!/usr/bin/ruby3.3\n")),
+            ("/usr/bin/irb", text("-> irb3.3")),
+            ("/usr/bin/irb3.3", text("#!/usr/bin/ruby3.3\n")),
+            ("/usr/bin/bundle", text("-> /none")),
+            ("/usr/bin/rake", text("#!/usr/bin/ruby3.1\n")),
+            ("/usr/bin/erb", Elf::dynamic().build()),
+            ("/usr/bin/other", text("#!/usr/bin/env ruby\n")),
+            ("/opt/gem", text("#!/usr/bin/env ruby\n")),
+            ("/app", text("#!/usr/bin/env ruby\n")),
+        ]);
+        let commands = |root: &str, commands| {
+            let roots = vec![crate::Root::pattern(root, "wanted")];
+            let closure =
+                crate::analyze(&tree, &crate::Request { roots, commands, ..crate::Request::default() });
+            let found = crate::fixture::listing(&closure);
+            assert!(!found.iter().any(|line| line.starts_with("! ")), "{found:?}");
+            lines_of(&found, &format!("command of {config}"))
+        };
+        let wanted = ["/usr/bin/gem", "/usr/bin/gem3.3", "/usr/bin/irb", "/usr/bin/irb3.3"];
+        for root in ["ruby", "/usr/bin/ruby3.3", "/usr/bin/ruby*"] {
+            assert_eq!(commands(root, true), wanted, "{root}");
+            assert_eq!(commands(root, false), [""; 0], "{root}");
+        }
+        assert_eq!(commands("/app", true), [""; 0]);
     }
 
     #[test]
