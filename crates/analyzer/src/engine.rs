@@ -11,9 +11,10 @@ use rayon::prelude::*;
 use rootfs::{Fault, Filesystem, Kind, Resolved, RootPath};
 
 use crate::closure::{Closure, Reason};
-use crate::elf::{self, ElfError, Object};
+use crate::elf::{ElfError, Object};
 use crate::finding::{Finding, FindingKind, Severity};
 use crate::libc_use::LibcUse;
+use crate::nature::Nature;
 use crate::pattern::{self, BadPattern, Drops, Expansion};
 use crate::request::{Reach, Request, Root, Wanted};
 use crate::rules::{Rule, rules};
@@ -50,6 +51,8 @@ pub(crate) struct Visit<'t> {
     /// Whether this is a file that may be executed.
     pub(crate) is_executable: bool,
     pub(crate) role: &'t Role,
+    /// What the file is, if it is one.
+    pub(crate) nature: Nature,
     /// The ELF object that the file is, if it is one.
     pub(crate) object: Option<Result<Object<'t>, ElfError>>,
     /// Whether the path was visited in no other role before.
@@ -364,8 +367,12 @@ impl Next {
     fn answer<'s>(&self, scope: &'s Scope<'s>, rules: &[&dyn Rule]) -> Answer<'s> {
         let mut answer = Answer::new(scope);
         let Some(entry) = scope.tree.get(&self.path) else { return answer };
+        let nature = match &entry.kind {
+            Kind::File(file) => scope.nature(&self.path, file),
+            Kind::Directory | Kind::Symlink(_) => Nature::Other,
+        };
         let object = match &entry.kind {
-            Kind::File(file) if elf::is_elf(&file.content) => Some(Object::parse(&file.content)),
+            Kind::File(file) if nature == Nature::Object => Some(Object::parse(&file.content)),
             _ => None,
         };
         let visit = Visit {
@@ -373,6 +380,7 @@ impl Next {
             kind: &entry.kind,
             is_executable: entry.metadata.mode & 0o111 != 0,
             role: &self.role,
+            nature,
             object,
             is_first: self.is_first,
             uses: self.uses,
@@ -483,7 +491,7 @@ impl Work {
                 return false;
             };
             let is_of_libc = || Object::parse(&file.content).is_ok_and(|object| LibcUse::is_of_libc(&object));
-            elf::is_elf(&file.content)
+            scope.nature(&kept.path, file) == Nature::Object
                 && memchr::memmem::find(&file.content, ZONES).is_some()
                 && !is_of_libc()
         })

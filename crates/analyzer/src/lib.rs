@@ -68,6 +68,7 @@ mod libc_use;
 mod load;
 mod loader;
 mod memo;
+mod nature;
 mod opening;
 mod pattern;
 mod rbconfig;

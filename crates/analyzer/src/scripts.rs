@@ -19,9 +19,10 @@ use crate::closure::Reason;
 use crate::engine::{Answer, Kept, Role, Strength, escaped};
 use crate::finding::FindingKind;
 use crate::gems::Gems;
+use crate::nature::Nature;
 use crate::opening;
 use crate::ruby::{Holds, Ruby, is_rbconfig};
-use crate::ruby_source::{Call, Certainty, Mention, Problem, Source, Text, is_script};
+use crate::ruby_source::{Call, Certainty, Mention, Problem, Source, Text};
 use crate::scope::Scope;
 
 /// The name that reasons carry.
@@ -107,8 +108,8 @@ impl Scripts {
             let Kind::File(file) = &scope.tree.get(path)?.kind else { return None };
             let level = if self.named.contains(path) { Level::Known } else { Level::Possible };
             let is_library = || libraries.iter().any(|folder| path.starts_with(folder));
-            let is_program =
-                is_script(path.name(), &file.content) && (level == Level::Known || !is_library());
+            let is_program = matches!(scope.nature(path, file), Nature::Ruby { .. })
+                && (level == Level::Known || !is_library());
             is_program.then(|| (path.clone(), level))
         });
         scripts.collect()
@@ -118,7 +119,7 @@ impl Scripts {
 /// The first script that is named and says nothing of the interpreter that it is for: one that does has it already.
 fn without_interpreter<'p>(scope: &Scope<'_>, start: &'p BTreeMap<RootPath, Level>) -> Option<&'p RootPath> {
     let says_nothing = |path: &RootPath| match scope.tree.get(path).map(|entry| &entry.kind) {
-        Some(Kind::File(file)) => !file.content.starts_with(b"#!"),
+        Some(Kind::File(file)) => file.content.glance(2, |start| start != b"#!"),
         _ => false,
     };
     start.iter().find(|(path, level)| **level == Level::Known && says_nothing(path)).map(|(path, _)| path)

@@ -2,7 +2,7 @@
 //! (execve(2), env(1)).
 
 /// How much of a script the kernel looks at (`BINPRM_BUF_SIZE` since Linux 5.1).
-const KERNEL_LIMIT: usize = 256;
+pub(crate) const KERNEL_LIMIT: usize = 256;
 
 /// What the first line asks for.
 #[derive(Debug, PartialEq, Eq)]

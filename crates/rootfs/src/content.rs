@@ -58,6 +58,15 @@ impl Content {
         }
     }
 
+    /// Lends the bytes, at most the first `most`, for one look. Those of a file on a disk that nobody has asked for are not
+    /// kept, so a look at every file of a root takes the memory of one; those of a file that cannot be read look empty.
+    pub fn glance<T>(&self, most: usize, look: impl FnOnce(&[u8]) -> T) -> T {
+        match &self.0 {
+            Bytes::Part { .. } => look(&self[..self.len().min(most)]),
+            Bytes::OnDisk(file) => file.glance(most, look),
+        }
+    }
+
     /// The part of it at `range`, without a copy. `None` where the range is not inside.
     pub fn slice(&self, range: Range<usize>) -> Option<Self> {
         match &self.0 {

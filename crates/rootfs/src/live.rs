@@ -75,8 +75,8 @@ struct Found {
     device: u64,
     /// Whether this is a folder that counts as empty, since the kernel makes up what is in it.
     is_made_up: bool,
-    /// What the folder holds, in order.
-    listing: OnceLock<Box<[RootPath]>>,
+    /// What the folder holds, in order: each is known, and there.
+    listing: OnceLock<Box<[Arc<Node>]>>,
 }
 
 impl LiveRoot {
@@ -170,8 +170,8 @@ impl LiveRoot {
     }
 
     /// Lists a folder, and looks at all that it holds.
-    fn list(&self, folder: &Node, device: u64) -> Box<[RootPath]> {
-        let mut paths = Vec::new();
+    fn list(&self, folder: &Node, device: u64) -> Box<[Arc<Node>]> {
+        let mut nodes = Vec::new();
         let listed = self.disk.list(&folder.path, |fd, name| {
             let Ok(path) = folder.path.join(name.to_bytes()) else {
                 // Longer than Linux takes in one path.
@@ -190,14 +190,14 @@ impl LiveRoot {
                 self.known.insert(path, found)
             });
             if node.found.is_some() {
-                paths.push(node.path.clone());
+                nodes.push(Arc::clone(node));
             }
         });
         if let Err(error) = listed {
             self.disk.note(&folder.path, Attempt::List, error);
         }
-        paths.sort_unstable();
-        paths.into()
+        nodes.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+        nodes.into()
     }
 
     /// What is at a path, where it is something that a root has.
@@ -250,15 +250,14 @@ impl LiveRoot {
 
 impl Filesystem for LiveRoot {
     fn look_up(&self, path: &[u8]) -> Option<(&RootPath, &Entry)> {
-        let node = self.node(path)?;
-        Some((&node.path, &node.found.as_ref()?.entry))
+        self.node(path)?.there()
     }
 
     fn children<'f>(&'f self, folder: &RootPath) -> Entries<'f> {
         let Some(node) = self.node(folder.as_bytes()) else { return Box::new(std::iter::empty()) };
         let listed = node.found.as_ref().filter(|found| found.entry.is_directory() && !found.is_made_up);
-        let paths = listed.map(|found| &**found.listing.get_or_init(|| self.list(node, found.device)));
-        Box::new(paths.unwrap_or_default().iter().filter_map(|path| self.look_up(path.as_bytes())))
+        let nodes = listed.map(|found| &**found.listing.get_or_init(|| self.list(node, found.device)));
+        Box::new(nodes.unwrap_or_default().iter().filter_map(|node| node.there()))
     }
 
     fn faults(&self) -> Vec<Fault> {

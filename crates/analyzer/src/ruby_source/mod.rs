@@ -96,17 +96,13 @@ pub(crate) fn may_open_libraries(source: &[u8]) -> bool {
 }
 
 /// Whether a file is a Ruby program by its name.
-fn is_named_as_ruby(name: &[u8]) -> bool {
+pub(crate) fn is_named_as_ruby(name: &[u8]) -> bool {
     [&b".rb"[..], b".ru", b".rake", b".gemspec"].iter().any(|suffix| name.ends_with(suffix))
         || matches!(name, b"Gemfile" | b"Rakefile" | b"gems.rb")
 }
 
-/// Whether a file is a Ruby script: by its name, or by its first line.
-pub(crate) fn is_script(name: &[u8], content: &[u8]) -> bool {
-    is_named_as_ruby(name) || has_ruby_shebang(content)
-}
-
-fn has_ruby_shebang(content: &[u8]) -> bool {
+/// Whether a file is a Ruby program by its first line.
+pub(crate) fn has_ruby_shebang(content: &[u8]) -> bool {
     let program =
         |path: &[u8]| path.rsplit(|&byte| byte == b'/').next().is_some_and(|name| name.starts_with(b"ruby"));
     shebang::parse(content).is_some_and(|shebang| program(shebang.program.unwrap_or(shebang.interpreter)))

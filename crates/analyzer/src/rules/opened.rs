@@ -7,8 +7,9 @@ use rootfs::{Kind, RootPath};
 use super::Rule;
 use crate::engine::{Answer, Role, Strength, Visit};
 use crate::finding::FindingKind;
+use crate::nature::Nature;
 use crate::opening;
-use crate::ruby_source::{Call, Certainty, Problem, is_script, may_open_libraries};
+use crate::ruby_source::{Call, Certainty, Problem};
 use crate::scope::Scope;
 
 pub(super) struct Opened;
@@ -20,11 +21,7 @@ impl Rule for Opened {
 
     fn apply(&self, scope: &Scope<'_>, visit: &Visit<'_>, answer: &mut Answer<'_>) {
         let Kind::File(file) = visit.kind else { return };
-        if !visit.is_first
-            || visit.object.is_some()
-            || !is_script(visit.path.name(), &file.content)
-            || !may_open_libraries(&file.content)
-        {
+        if !visit.is_first || visit.nature != (Nature::Ruby { may_open_libraries: true }) {
             return;
         }
         let Some(program) = program_of(scope, visit, &file.content) else { return };

@@ -8,9 +8,9 @@ use rootfs::{Entry, Kind, RootPath};
 
 use super::Rule;
 use crate::closure::Reason;
-use crate::elf::is_elf;
 use crate::engine::{Answer, Role, Strength, Visit};
 use crate::finding::FindingKind;
+use crate::nature::Nature;
 use crate::ruby::{Holds, LibraryFolder, Ruby as Installation, is_rbconfig};
 use crate::scope::Scope;
 use crate::walk;
@@ -104,17 +104,17 @@ impl Ruby {
             };
             let below = walk::below(scope.tree, &folder.path, is_left);
             let below = below.into_par_iter().with_min_len(BATCH).filter(|(path, _)| is_left(path));
-            let below = below.map(|(path, entry)| (path, is_object(entry))).collect::<Vec<_>>();
+            // On a disk, this is what reads the files.
+            let is_object = |path, entry: &Entry| match &entry.kind {
+                Kind::File(file) => scope.nature(path, file) == Nature::Object,
+                Kind::Directory | Kind::Symlink(_) => false,
+            };
+            let below = below.map(|(path, entry)| (path, is_object(path, entry))).collect::<Vec<_>>();
             for (path, is_object) in std::iter::once((&folder.path, false)).chain(below) {
                 answer.real(path.clone(), role.clone(), reasons.of(folder, path, is_object), Strength::Soft);
             }
         }
     }
-}
-
-/// On a disk, this is what reads the file.
-fn is_object(entry: &Entry) -> bool {
-    matches!(&entry.kind, Kind::File(file) if is_elf(&file.content))
 }
 
 /// The reasons for what a Ruby's folders hold, each made once.

@@ -5,8 +5,9 @@ use rootfs::Kind;
 use super::Rule;
 use crate::engine::{Answer, Strength, Visit, escaped};
 use crate::finding::FindingKind;
+use crate::nature::Nature;
 use crate::scope::Scope;
-use crate::shebang;
+use crate::shebang::{self, KERNEL_LIMIT};
 
 pub(super) struct Shebang;
 
@@ -17,14 +18,16 @@ impl Rule for Shebang {
 
     fn apply(&self, scope: &Scope<'_>, visit: &Visit<'_>, answer: &mut Answer<'_>) {
         let Kind::File(file) = visit.kind else { return };
-        if !visit.is_first || !visit.is_executable {
+        if !visit.is_first || !visit.is_executable || visit.nature == Nature::Object {
             return;
         }
-        let Some(shebang) = shebang::parse(&file.content) else { return };
-        answer.text(shebang.interpreter, self.reason(visit, "shebang"), Strength::Hard);
-        if let Some(name) = shebang.program {
-            self.look_up(scope, visit, name, answer);
-        }
+        file.content.glance(KERNEL_LIMIT, |start| {
+            let Some(shebang) = shebang::parse(start) else { return };
+            answer.text(shebang.interpreter, self.reason(visit, "shebang"), Strength::Hard);
+            if let Some(name) = shebang.program {
+                self.look_up(scope, visit, name, answer);
+            }
+        });
     }
 }
 

@@ -1,8 +1,10 @@
 //! The system calls of a root on a disk, and what they could not read.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::ffi::CStr;
 use std::fs::File;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -18,7 +20,7 @@ use crate::path::RootPath;
 /// Files up to this size are read, larger ones are mapped: a map costs about as much as it does to copy this much.
 const SMALL: usize = 64 << 10;
 /// How many bytes of a folder are listed at a time.
-const LISTED_AT_A_TIME: usize = 32 << 10;
+const LISTED_AT_A_TIME: usize = 16 << 10;
 /// How long the names of all attributes of a file, or the value of one, may be (xattr(7)).
 const LONGEST_ATTRIBUTE: usize = 64 << 10;
 
@@ -91,6 +93,42 @@ impl OnDisk {
         };
         self.content.get_or_init(read).as_ref().map_err(Clone::clone)
     }
+
+    /// Lends the bytes, at most the first `most`, and keeps them only where they were kept before, or are so many that they
+    /// are mapped.
+    pub(crate) fn glance<T>(&self, most: usize, look: impl FnOnce(&[u8]) -> T) -> T {
+        thread_local! {
+            static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+        }
+        if self.content.get().is_none() {
+            // Whoever looks may glance at another file meanwhile, which takes a buffer of its own then.
+            let mut buffer = BUFFER.take();
+            buffer.resize(buffer.len().max(most.min(SMALL)), 0);
+            let read = self.disk.read_start(&self.path, self.identity, &mut buffer[..most.min(SMALL)]);
+            let answer = match read {
+                Ok(Start { length, is_whole }) if is_whole || most <= SMALL => Ok(look(&buffer[..length])),
+                // Too many bytes for that, or none to be had: that is noted where they are to be kept.
+                Ok(_) | Err(_) => Err(look),
+            };
+            BUFFER.set(buffer);
+            match answer {
+                Ok(answer) => return answer,
+                Err(look) => return self.glance_at_kept(most, look),
+            }
+        }
+        self.glance_at_kept(most, look)
+    }
+
+    fn glance_at_kept<T>(&self, most: usize, look: impl FnOnce(&[u8]) -> T) -> T {
+        let bytes = self.content().map(|content| &**content).unwrap_or_default();
+        look(&bytes[..bytes.len().min(most)])
+    }
+}
+
+/// How much of a file was read.
+struct Start {
+    length: usize,
+    is_whole: bool,
 }
 
 impl Disk {
@@ -110,8 +148,8 @@ impl Disk {
         mut visit: impl FnMut(BorrowedFd<'_>, &CStr),
     ) -> rustix::io::Result<()> {
         let fd = self.open(folder, OFlags::RDONLY | OFlags::DIRECTORY)?;
-        let mut buffer = Vec::with_capacity(LISTED_AT_A_TIME);
-        let mut names = RawDir::new(&fd, buffer.spare_capacity_mut());
+        let mut buffer = [MaybeUninit::uninit(); LISTED_AT_A_TIME];
+        let mut names = RawDir::new(&fd, &mut buffer);
         while let Some(entry) = names.next() {
             let entry = entry?;
             let name = entry.file_name();
@@ -122,8 +160,8 @@ impl Disk {
         Ok(())
     }
 
-    /// The bytes of the file that was seen at a path.
-    fn read(&self, path: &RootPath, identity: Identity) -> rustix::io::Result<Content> {
+    /// Opens the file that was seen at a path; gives its size too.
+    fn open_file(&self, path: &RootPath, identity: Identity) -> rustix::io::Result<(OwnedFd, usize)> {
         // Should a device or a pipe have come there since, opening must not wait for it.
         let fd = self.open(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?;
         let stat = fstat(&fd)?;
@@ -131,6 +169,12 @@ impl Disk {
             return Err(Errno::STALE);
         }
         let size = usize::try_from(stat.st_size).map_err(|_| Errno::FBIG)?;
+        Ok((fd, size))
+    }
+
+    /// The bytes of the file that was seen at a path.
+    fn read(&self, path: &RootPath, identity: Identity) -> rustix::io::Result<Content> {
+        let (fd, size) = self.open_file(path, identity)?;
         if size > SMALL {
             let file = File::from(fd);
             return Content::map_open(&file)
@@ -143,6 +187,25 @@ impl Disk {
             }
         }
         Ok(bytes.into())
+    }
+
+    /// Fills a buffer with the first bytes of a file.
+    fn read_start(
+        &self,
+        path: &RootPath,
+        identity: Identity,
+        buffer: &mut [u8],
+    ) -> rustix::io::Result<Start> {
+        let (fd, size) = self.open_file(path, identity)?;
+        let wanted = size.min(buffer.len());
+        let mut length = 0;
+        while length < wanted {
+            match rustix::io::retry_on_intr(|| read(&fd, &mut buffer[length..wanted]))? {
+                0 => break,
+                more => length += more,
+            }
+        }
+        Ok(Start { length, is_whole: wanted == size })
     }
 
     /// The attributes of a file or folder that an image keeps.

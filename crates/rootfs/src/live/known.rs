@@ -5,10 +5,11 @@
 //! that has the path, or to an empty one.
 
 use std::hash::BuildHasher;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use foldhash::fast::RandomState;
 
+use crate::entry::Entry;
 use crate::live::Found;
 use crate::path::RootPath;
 
@@ -32,7 +33,14 @@ pub(super) struct Node {
     further: [Slot; 1 << BITS],
 }
 
-type Slot = OnceLock<Box<Node>>;
+type Slot = OnceLock<Arc<Node>>;
+
+impl Node {
+    /// The path with its entry, where something is there.
+    pub(super) fn there(&self) -> Option<(&RootPath, &Entry)> {
+        Some((&self.path, &self.found.as_ref()?.entry))
+    }
+}
 
 impl Known {
     pub(super) fn new() -> Self {
@@ -40,14 +48,14 @@ impl Known {
         Self { hasher: RandomState::default(), first }
     }
 
-    pub(super) fn get(&self, path: &[u8]) -> Option<&Node> {
-        self.slot(self.hasher.hash_one(path), path).get().map(|node| &**node)
+    pub(super) fn get(&self, path: &[u8]) -> Option<&Arc<Node>> {
+        self.slot(self.hasher.hash_one(path), path).get()
     }
 
     /// Puts in what was found at a path, unless somebody else has done so before; gives back what counts.
-    pub(super) fn insert(&self, path: RootPath, found: Option<Found>) -> &Node {
+    pub(super) fn insert(&self, path: RootPath, found: Option<Found>) -> &Arc<Node> {
         let hash = self.hasher.hash_one(path.as_bytes());
-        let mut node = Box::new(Node { path, found, hash, further: Default::default() });
+        let mut node = Arc::new(Node { path, found, hash, further: Default::default() });
         loop {
             // Between the look for an empty slot and the filling of it, another path may have taken it.
             let slot = self.slot(hash, node.path.as_bytes());

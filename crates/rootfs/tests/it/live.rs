@@ -248,6 +248,43 @@ fn what_may_not_be_read_is_a_fault() {
 }
 
 #[test]
+fn a_glance_sees_as_much_as_was_asked_for_and_keeps_nothing() {
+    let long = "0123456789".repeat(20_000);
+    let folder = folder(&[("short", "short"), ("long", &long), ("empty", "")]);
+    let root = open(&folder);
+    let glance = |at: &str, most| match &root.get(&path(at)).unwrap().kind {
+        Kind::File(file) => file.content.glance(most, |bytes| String::from_utf8(bytes.to_vec()).unwrap()),
+        kind => panic!("{at} is {kind:?}"),
+    };
+    for is_kept in [false, true] {
+        for (at, most, wanted) in [
+            ("/short", 0, ""),
+            ("/short", 3, "sho"),
+            ("/short", usize::MAX, "short"),
+            ("/empty", usize::MAX, ""),
+            ("/long", 12, "012345678901"),
+            ("/long", 100_000, &long[..100_000]),
+            ("/long", usize::MAX, &long),
+        ] {
+            assert!(glance(at, most) == wanted, "{at} {most} {is_kept}");
+        }
+        for at in ["/short", "/long", "/empty"] {
+            content(&root, at);
+        }
+    }
+    let other = open(&folder);
+    let Kind::File(file) = &other.get(&path("/short")).unwrap().kind else { panic!("no file") };
+    let within = file.content.glance(usize::MAX, |short| {
+        let Kind::File(long) = &other.get(&path("/long")).unwrap().kind else { panic!("no file") };
+        long.content.glance(2, |start| [short, start].concat())
+    });
+    assert_eq!(within, b"short01");
+    fs::remove_file(folder.path().join("short")).unwrap();
+    assert_eq!(file.content.glance(9, <[u8]>::to_vec), b"", "nothing was kept");
+    assert_eq!(faults(&other), [("/short".to_owned(), Attempt::Read)]);
+}
+
+#[test]
 fn names_of_one_file_are_one_file() {
     let folder = folder(&[("a/one", "same"), ("other", "same")]);
     fs::hard_link(folder.path().join("a/one"), folder.path().join("two")).unwrap();
