@@ -93,7 +93,7 @@ impl Placed {
     }
 
     /// The layout has it now.
-    fn insert(&self, digest: Digest) {
+    pub(crate) fn insert(&self, digest: Digest) {
         let found = Arc::new(OnceLock::from(true));
         self.0.lock().expect("no thread panics while it says so").insert(digest, found);
     }
@@ -299,10 +299,27 @@ impl Assembly<'_> {
         Ok(Ways { first: put(first)?, zstd: zstd.map(put).transpose()? })
     }
 
+    /// What its bills of materials call it, where its manifest has this digest.
+    pub(crate) fn declared(&self, digest: Digest) -> sbom::Image {
+        sbom::Image {
+            name: self.target.name.clone(),
+            version: self.ruby.to_owned(),
+            architecture: self.target.architecture,
+            digest,
+            created: self.created(),
+            vendor: self.spec.about.vendor.clone(),
+        }
+    }
+
+    /// Its time: that of its newest file.
+    fn created(&self) -> Timestamp {
+        let seconds = self.contents.layers.iter().map(|layer| layer.created).max().unwrap_or(0);
+        Timestamp::from_second(seconds).unwrap_or(Timestamp::UNIX_EPOCH)
+    }
+
     fn recipe(&self) -> Recipe {
-        let Self { target, spec, ruby, contents, .. } = self;
-        let created = contents.layers.iter().map(|layer| layer.created).max().unwrap_or(0);
-        let created = Timestamp::from_second(created).unwrap_or(Timestamp::UNIX_EPOCH);
+        let Self { target, spec, ruby, .. } = self;
+        let created = self.created();
         let annotations = annotations(target, spec, ruby, created);
         Recipe {
             architecture: target.architecture,
@@ -376,6 +393,7 @@ pub(crate) fn record(
         files: layers.iter().map(|layer| layer.files).sum(),
         layers,
         packages: contents.packages,
+        sboms: Vec::new(),
         dropped: contents.dropped,
         shrunk: contents.shrunk,
         accepted: contents.accepted,

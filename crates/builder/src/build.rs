@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 
-use oci::document::{Annotations, Descriptor};
+use oci::document::{Annotations, Descriptor, Manifest};
 use oci::{Layout, NewIndex, Reference, Writer};
 use rayon::prelude::*;
 use rootfs::{RootPath, Tree};
@@ -15,11 +15,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::assemble::{Assembly, Placed, Ways};
 use crate::contents::Contents;
+use crate::declare::Declared;
 use crate::explain::Explanation;
 use crate::observer::{Event, Observer};
 use crate::plan::Target;
 use crate::selection::Selection;
-use crate::{BuildError, Builder, assemble, layers, packages_of};
+use crate::{BuildError, Builder, assemble, declare, layers, packages_of};
 
 /// Where the record of a built image is in the cache.
 const RECORD: &str = "image-record";
@@ -33,6 +34,8 @@ pub struct Built {
     pub descriptor: Descriptor,
     /// The same image in zstd, where there are both.
     pub zstd: Option<Descriptor>,
+    /// The documents about it, each once for each manifest.
+    pub referrers: Vec<Descriptor>,
     /// What it says of itself.
     pub annotations: Annotations,
 }
@@ -95,7 +98,9 @@ impl Builder {
 
         let whole = self.is_whole(targets);
         let kept = if whole { self.kept(layout, &placed, lock)? } else { Vec::new() };
-        let indexes = indexes(built.iter().map(|(built, _)| built).chain(&kept));
+        let named: Vec<&Built> = built.iter().map(|(built, _)| built).chain(&kept).collect();
+        let indexes = indexes(&named);
+        self.write_documents(layout, &named)?;
         writer.set_listing(|listing| {
             let before = listing.names.clone();
             listing.names.retain(|_, _| !whole);
@@ -110,8 +115,12 @@ impl Builder {
                 writer.put_index(&index)?;
                 listing.names.insert(name, index.descriptor);
             }
+            declare::list(layout, &named, &mut listing.referrers);
             Ok(())
         })?;
+        if whole {
+            self.remove_other_documents(&named)?;
+        }
         for ((Built { record, .. }, unchanged), target) in built.iter().zip(targets) {
             observer.observe(&Event::Built {
                 image: &target.to_string(),
@@ -158,7 +167,13 @@ impl Builder {
                 |image: oci::Image| image.layers.iter().all(|layer| placed.has(layout, &layer.descriptor));
             layout.image(manifest.clone()).is_ok_and(whole)
         });
-        Ok(undamaged.then_some(built))
+        let declared = built.referrers.iter().all(|referrer| {
+            let whole = |artifact: Manifest| {
+                artifact.layers.iter().chain([&artifact.config]).all(|blob| placed.has(layout, blob))
+            };
+            layout.manifest(referrer).is_ok_and(whole)
+        });
+        Ok((undamaged && declared).then_some(built))
     }
 
     /// The digest of everything that decides what a target is built to.
@@ -199,12 +214,17 @@ impl Builder {
             contents: &contents[&top.key],
             compressions: self.compressions(),
         };
-        let Ways { first: descriptor, zstd } = assembly
+        let manifests = assembly
             .put(&self.store, writer, placed)
             .map_err(|source| BuildError::Assemble { image: target.to_string(), source })?;
+        let inventory = self.inventory(&top.key)?;
+        let Declared { records: sboms, referrers } =
+            declare::put(&assembly, &manifests, &inventory, writer, placed)?;
+        let Ways { first: descriptor, zstd } = manifests;
         let image = writer.layout().image(descriptor.clone())?;
-        let record = ImageRecord { release: self.options.release, ..assemble::record(&assembly, &image) };
-        let built = Built { record, descriptor, zstd, annotations: image.manifest.annotations };
+        let record =
+            ImageRecord { release: self.options.release, sboms, ..assemble::record(&assembly, &image) };
+        let built = Built { record, descriptor, zstd, referrers, annotations: image.manifest.annotations };
         let json = serde_json::to_vec(&built).expect("strings and numbers can be written as JSON");
         self.store.derive(RECORD, &self.inputs(lock, target)?, |out| {
             out.write_all(&json).map_err(BuildError::Keep)
@@ -249,7 +269,7 @@ struct Images {
 }
 
 /// The images of each name: one for each architecture and compression.
-fn indexes<'a>(built: impl Iterator<Item = &'a Built>) -> BTreeMap<Reference, Images> {
+fn indexes(built: &[&Built]) -> BTreeMap<Reference, Images> {
     let mut indexes: BTreeMap<Reference, Images> = BTreeMap::new();
     for image in built {
         for name in &image.record.references {

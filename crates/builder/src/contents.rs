@@ -26,10 +26,12 @@ use crate::plan::Target;
 use crate::project::ImageFolder;
 use crate::stack::{Package, Stack};
 use crate::verify::{self, FindingsError};
-use crate::{BuildError, Builder, assemble, packages_of};
+use crate::{BuildError, Builder, assemble, inventory, packages_of};
 
 /// Where contents are in the cache.
 const CONTENTS: &str = "image-contents";
+/// Where the lists are of what is in them, for their bills of materials.
+const INVENTORY: &str = "image-inventory";
 /// Where the tars of layers are that others are put on.
 const TAR: &str = "layer-tar";
 
@@ -282,7 +284,7 @@ impl Builder {
                 .map(|((target, step, below), known)| match known {
                     Some(known) => Ok(known),
                     None => {
-                        let below = below.and_then(|below| done.get(&below)).cloned().unwrap_or_default();
+                        let below = below.map(|below| (below, &done[&below]));
                         self.build_step(lock, target, step, below, observer)
                     }
                 })
@@ -299,6 +301,9 @@ impl Builder {
         let Some(blob) = self.store.derived(CONTENTS, &step.key)? else { return Ok(None) };
         // What cannot be read was written by nobody who has this key: build again.
         let Ok(contents) = serde_json::from_slice::<Contents>(blob.content()) else { return Ok(None) };
+        if self.store.derived(INVENTORY, &step.key)?.is_none() {
+            return Ok(None);
+        }
         let compressions = self.compressions();
         for layer in &contents.layers {
             if !assemble::is_there(&self.store, placed, layer, compressions)? {
@@ -313,7 +318,7 @@ impl Builder {
         lock: &Lock,
         target: &Target,
         step: &Step<'_>,
-        below: Contents,
+        below: Option<(Digest, &Contents)>,
         observer: &dyn Observer,
     ) -> Result<Contents, BuildError> {
         let name = target.to_string();
@@ -321,6 +326,8 @@ impl Builder {
         let spec = self.spec();
 
         stage(Stage::Stacking);
+        let listed = below.map(|(key, _)| self.inventory(&key)).transpose()?;
+        let below = below.map(|(_, contents)| contents).cloned().unwrap_or_default();
         let lower = self.lower(&name, &below)?;
         let opened = self.opened(lock, step)?;
         let stack = self.stack(target, step, &opened, lower)?;
@@ -359,11 +366,30 @@ impl Builder {
             findings,
         })?;
 
+        let subject = inventory::Subject {
+            stack: &stack,
+            selection: &selection,
+            packages: &packages_of(lock, &step.set)?,
+            image: &own,
+            below: listed,
+            distro: &target.row.distro,
+        };
+        let inventory =
+            subject.take().map_err(|source| BuildError::Inventory { image: name.clone(), source })?;
+        let json = serde_json::to_vec(&inventory).expect("strings and lists of them can be written as JSON");
+        self.store.derive(INVENTORY, &step.key, |out| out.write_all(&json).map_err(BuildError::Keep))?;
+
         let own = recorded(&stack, &selection, stored);
         let contents = below.with(Contents { accepted, undecided, ..own });
         let json = serde_json::to_vec(&contents).expect("strings and numbers can be written as JSON");
         self.store.derive(CONTENTS, &step.key, |out| out.write_all(&json).map_err(BuildError::Keep))?;
         Ok(contents)
+    }
+
+    /// What is in the layers of a step and of those below, which is known once the step is built.
+    pub(crate) fn inventory(&self, step: &Digest) -> Result<sbom::Contents, BuildError> {
+        let blob = self.store.derived(INVENTORY, step)?.ok_or(BuildError::InventoryGone)?;
+        serde_json::from_slice(blob.content()).map_err(|_| BuildError::InventoryGone)
     }
 
     /// Opens the packages of a step.

@@ -108,6 +108,20 @@ pub enum BuildError {
         /// Why.
         source: AssembleError,
     },
+    /// What an image holds cannot be declared.
+    #[error("cannot list what {image} holds")]
+    Inventory {
+        /// The image.
+        image: String,
+        /// Why.
+        source: crate::inventory::InventoryError,
+    },
+    /// What an image holds was listed a moment ago.
+    #[error("the list of what an image holds has gone from the cache meanwhile")]
+    InventoryGone,
+    /// The documents about the images cannot be written as files.
+    #[error("cannot write the bills of materials")]
+    Documents(#[source] io::Error),
     /// A record cannot be kept in the cache.
     #[error("cannot keep a record in the cache")]
     Keep(#[source] io::Error),
@@ -173,6 +187,10 @@ impl BuildError {
             Self::Findings(error) => error.hint(),
             Self::Engine { source, .. } => source.hint(),
             Self::Unpack { source, .. } => source.hint(),
+            Self::Inventory { .. } => Some(
+                "write it as RubyGems does, with literals, or leave it out with a rule under `[[drop]]` in image.toml"
+                    .to_owned(),
+            ),
             Self::Proxy(_)
             | Self::AptSources(_)
             | Self::Keyring { .. }
@@ -181,6 +199,8 @@ impl BuildError {
             | Self::Assemble { .. }
             | Self::Packed { .. }
             | Self::Keep(_)
+            | Self::InventoryGone
+            | Self::Documents(_)
             | Self::Replace(_)
             | Self::RecordFile(_)
             | Self::Layer { .. }

@@ -52,7 +52,7 @@ pub(crate) fn records(stack: &Stack<'_>, image: &Tree) -> BTreeMap<RootPath, Vec
     let mut triggers: BTreeMap<String, Vec<u8>> = BTreeMap::new();
     for package in stack.packages() {
         let control = String::from_utf8_lossy(&package.control);
-        let name = record_name(package, &control);
+        let name = record_name(package);
         status.extend_from_slice(entry(package, &control, stack, image).as_bytes());
         files.insert(format!("info/{name}.list"), list(package, stack, image));
         files.insert(format!("info/{name}.md5sums"), status::sums_of(&package.md5sums, stack, image));
@@ -79,14 +79,10 @@ pub(crate) fn records(stack: &Stack<'_>, image: &Tree) -> BTreeMap<RootPath, Vec
 
 /// What the records of a package are called: by its architecture too, where it may be there for several (deb-control(5),
 /// `Multi-Arch`).
-fn record_name(package: &Package, control: &str) -> String {
-    let is_same = field(control, "Multi-Arch").is_some_and(|value| value == "same");
+fn record_name(package: &Package) -> String {
+    let is_same = package.field("Multi-Arch").is_some_and(|value| value == "same");
     let name = &package.key.name;
     if is_same { format!("{name}:{}", package.key.architecture) } else { name.clone() }
-}
-
-fn field<'c>(control: &'c str, name: &str) -> Option<&'c str> {
-    control.lines().find_map(|line| Some(line.strip_prefix(name)?.strip_prefix(':')?.trim()))
 }
 
 /// A package in `status` (dpkg(1)): its control file, that it is installed, and its configuration files with the sums

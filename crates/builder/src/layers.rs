@@ -18,7 +18,7 @@ use crate::stack::{Package, Stack};
 use crate::{installed, status};
 
 /// Where a package says under which licence it is (Debian Policy 12.5).
-const DOCUMENTATION: &str = "/usr/share/doc";
+pub(crate) const DOCUMENTATION: &str = "/usr/share/doc";
 
 /// Where the texts of common licences are, with a slash behind.
 const COMMON_LICENCES: &str = "/usr/share/common-licenses/";

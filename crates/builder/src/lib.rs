@@ -2,7 +2,8 @@
 //!
 //! A [`project::Project`] is read as a whole, [`plan`] names its targets, [`selection`] takes those that are meant, [`locking`] answers what they ask for,
 //! `packages` brings it, `stack` makes one tree of it, `layers` chooses what an image keeps, `verify` says whether it may
-//! leave, `contents` keeps what came of it, and `assemble` writes images of that. A [`Builder`] does these in order.
+//! leave, `inventory` lists what it holds, `contents` keeps what came of it, `assemble` writes images of that, and `declare`
+//! puts their bills of materials beside them. A [`Builder`] does these in order.
 
 pub mod build;
 pub mod check;
@@ -15,8 +16,10 @@ pub mod selection;
 
 mod assemble;
 mod contents;
+mod declare;
 mod error;
 mod installed;
+mod inventory;
 mod layers;
 mod made;
 mod mirrors;

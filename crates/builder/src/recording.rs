@@ -51,7 +51,7 @@ impl Builder {
         let path = self.options.dist.join(RECORD);
         let text = record.render();
         if !fs::read_to_string(&path).is_ok_and(|there| there == text) {
-            replace(&path, &text)?;
+            replace(&path, text)?;
         }
         Ok(record)
     }

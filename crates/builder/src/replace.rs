@@ -1,4 +1,4 @@
-//! Files of a project that are written whole or not at all: the lock, the run record, the README.
+//! Files of a project that are written whole or not at all: the lock, the run record, documents, the README.
 
 use std::fs::Permissions;
 use std::io::{self, Write};
@@ -16,19 +16,19 @@ pub struct ReplaceError {
 /// Every file may be read by everybody, as far as the umask allows.
 const MODE: u32 = 0o666;
 
-/// Puts a file with `text` at `path`, in place of what is there.
+/// Puts a file with these bytes at `path`, in place of what is there.
 ///
 /// # Errors
 /// When it cannot be written; what was there stays.
-pub fn replace(path: &Path, text: &str) -> Result<(), ReplaceError> {
-    write(path, text).map_err(|source| ReplaceError { path: path.to_owned(), source })
+pub fn replace(path: &Path, bytes: impl AsRef<[u8]>) -> Result<(), ReplaceError> {
+    write(path, bytes.as_ref()).map_err(|source| ReplaceError { path: path.to_owned(), source })
 }
 
-fn write(path: &Path, text: &str) -> io::Result<()> {
+fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = path.parent().expect("a file of a project has a folder");
     let mut passing =
         tempfile::Builder::new().permissions(Permissions::from_mode(MODE)).tempfile_in(folder)?;
-    passing.write_all(text.as_bytes())?;
+    passing.write_all(bytes)?;
     passing.as_file().sync_all()?;
     passing.persist(path)?;
     Ok(())

@@ -153,7 +153,7 @@ impl Builder {
     }
 
     fn write_lock(&mut self, lock: &Lock) -> Result<(), BuildError> {
-        replace(&self.project.root.join(LOCK), &lock.render())?;
+        replace(&self.project.root.join(LOCK), lock.render())?;
         self.project.lock = Some(lock.clone());
         Ok(())
     }

@@ -29,6 +29,14 @@ pub(crate) struct Package {
     pub data: Content,
 }
 
+impl Package {
+    /// What a field of its control file says, on its first line.
+    pub(crate) fn field(&self, name: &str) -> Option<String> {
+        let control = String::from_utf8_lossy(&self.control);
+        control.lines().find_map(|line| Some(line.strip_prefix(name)?.strip_prefix(':')?.trim().to_owned()))
+    }
+}
+
 /// A tree and where its entries came from.
 #[derive(Debug)]
 pub(crate) struct Stack<'a> {

@@ -7,7 +7,7 @@ pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
 pub const ZSTD: &str = "io.github.containers.compression.zstd";
 /// When it was made, in RFC 3339.
 pub const CREATED: &str = "org.opencontainers.image.created";
-/// A title for people.
+/// A title for people; of the layer of an artifact, the name of its file (as ORAS has it).
 pub const TITLE: &str = "org.opencontainers.image.title";
 /// A description for people.
 pub const DESCRIPTION: &str = "org.opencontainers.image.description";

@@ -4,8 +4,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use rootfs::Content;
 use schema::Digest;
 
+use crate::annotation;
 use crate::document::{self, Descriptor, Manifest};
 use crate::error::LayoutError;
 use crate::layout::Layout;
@@ -16,7 +18,7 @@ use crate::media_type;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewArtifact {
     /// The bytes of the document.
-    pub document: Vec<u8>,
+    pub document: Content,
     /// The bytes of the manifest.
     pub manifest: Vec<u8>,
     /// The descriptor of the manifest, with the type of the artifact.
@@ -24,9 +26,11 @@ pub struct NewArtifact {
 }
 
 impl NewArtifact {
-    /// The artifact that has this document, of a media type as `application/spdx+json`, about `subject`.
-    pub fn new(subject: &Descriptor, media_type: &str, document: Vec<u8>) -> Self {
-        let layer = Descriptor::of(media_type, &document);
+    /// The artifact that has this document, of a media type as `application/spdx+json`, about `subject`. `title` is the
+    /// name of the file that programs for artifacts write it to.
+    pub fn new(subject: &Descriptor, media_type: &str, title: &str, document: Content) -> Self {
+        let mut layer = Descriptor::of(media_type, &document);
+        layer.annotations.insert(annotation::TITLE.to_owned(), title.to_owned());
         // What a list says of the subject, as its platform, is not the subject.
         let subject = Descriptor::new(&subject.media_type, subject.digest, subject.size);
         let manifest = document::canonical(&Manifest::artifact(media_type, layer, subject));

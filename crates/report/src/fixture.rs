@@ -28,6 +28,7 @@ pub(crate) fn image(name: &str, checks: &[bool]) -> ImageRecord {
         files: 3657,
         layers: Vec::new(),
         packages: vec![package("libc6"), package("libruby3.3")],
+        sboms: Vec::new(),
         dropped: Vec::new(),
         shrunk: Vec::new(),
         accepted: Vec::new(),

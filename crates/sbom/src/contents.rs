@@ -1,4 +1,4 @@
-//! What an image holds, as plain data.
+//! What an image holds, as plain data that can be kept.
 //!
 //! Paths are absolute paths in the image, as text: a path that is not UTF-8 is escaped by whoever made it text. An
 //! installed *package* is Debian's; it was built from a *source* package. A *gem* may come with a package or beside
@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use schema::{Architecture, Digest};
+use serde::{Deserialize, Serialize};
 use sha1::{Digest as _, Sha1};
 
 use crate::licences::{Copyright, Expression, LicenceText};
@@ -18,11 +19,9 @@ pub(crate) const TOOL: &str = "distroless-ruby";
 /// Its version.
 pub(crate) const TOOL_VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// What an image holds. The order of the lists does not matter.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What an image holds, whatever its configuration. The order of the lists does not matter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Contents {
-    /// The image itself.
-    pub image: Image,
     /// The distribution that its packages are from.
     pub distro: Distro,
     /// The packages that gave a file.
@@ -51,7 +50,7 @@ pub struct Image {
 }
 
 /// A distribution, as its os-release(5) has it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Distro {
     /// `ID`: `debian`.
     pub id: String,
@@ -62,7 +61,7 @@ pub struct Distro {
 }
 
 /// An installed package.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Package {
     /// Its name.
     pub name: String,
@@ -79,7 +78,7 @@ pub struct Package {
 }
 
 /// A source package.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Source {
     /// Its name.
     pub name: String,
@@ -88,7 +87,7 @@ pub struct Source {
 }
 
 /// A copyright file, read.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CopyrightFile {
     /// Where it is.
     pub path: String,
@@ -97,7 +96,7 @@ pub struct CopyrightFile {
 }
 
 /// A gem.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gem {
     /// Its name.
     pub name: String,
@@ -112,7 +111,7 @@ pub struct Gem {
 }
 
 /// A regular file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct File {
     /// Where it is.
     pub path: String,
@@ -123,9 +122,10 @@ pub struct File {
 }
 
 /// The checksums of a file: SPDX wants SHA-1 whatever else there is (SPDX 2.3, 8.4).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checksums {
     /// SHA-1.
+    #[serde(with = "hex::serde")]
     pub sha1: [u8; 20],
     /// SHA-256.
     pub sha256: Digest,
@@ -167,9 +167,10 @@ impl Format {
         }
     }
 
-    /// The document about `contents`: JSON with its keys sorted and no space between them, ended by a line feed.
-    pub fn render(self, contents: &Contents) -> Vec<u8> {
-        let listing = Listing::of(contents);
+    /// The document about `image`, which holds `contents`: JSON with its keys sorted and no space between them, ended by
+    /// a line feed.
+    pub fn render(self, image: &Image, contents: &Contents) -> Vec<u8> {
+        let listing = Listing::of(image, contents);
         let document = match self {
             Self::Spdx => serde_json::to_vec(&spdx::document(&listing)),
             Self::CycloneDx => serde_json::to_vec(&cyclonedx::document(&listing)),
@@ -201,7 +202,7 @@ pub(crate) struct Listed<'a> {
 }
 
 impl<'a> Listing<'a> {
-    fn of(contents: &'a Contents) -> Self {
+    fn of(image: &'a Image, contents: &'a Contents) -> Self {
         let mut files: Vec<&File> = contents.files.iter().collect();
         files.sort_by(|one, other| one.path.cmp(&other.path));
         let mut packages: Vec<Listed<'_>> =
@@ -221,7 +222,7 @@ impl<'a> Listing<'a> {
         }
         let mut gems: Vec<&Gem> = contents.gems.iter().collect();
         gems.sort_by_key(|gem| (&gem.name, &gem.version, &gem.path));
-        Self { image: &contents.image, distro: &contents.distro, packages, gems, files, unowned }
+        Self { image, distro: &contents.distro, packages, gems, files, unowned }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Bills of materials: what an image holds, said in the two formats that scanners and lawyers read.
 //!
-//! [`Contents`] is the image as plain data; a [`Format`] turns it into the bytes of a document. Nothing but the
-//! contents decides these bytes: equal contents give equal bytes, in whatever order they are listed.
+//! [`Contents`] is what is in an image, as plain data; a [`Format`] turns it and what the [`Image`] is called into the
+//! bytes of a document. Nothing else decides these bytes: equal ones give equal bytes, in whatever order they are listed.
 //!
 //! [`Copyright`] reads a Debian copyright file into an SPDX licence expression, [`Specification`] a gem's
 //! specification. Both are total: they take any bytes, and what they cannot read they do not assert.

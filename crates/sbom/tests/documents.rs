@@ -25,6 +25,17 @@ Copyright: 2002 Two
 License: Unstated
 ";
 
+fn image() -> Image {
+    Image {
+        name: "example/tool:1-trixie".to_owned(),
+        version: "1.2".to_owned(),
+        architecture: Architecture::Amd64,
+        digest: Digest::of(b"manifest"),
+        created: "2026-02-03T04:05:06.789Z".parse().expect("a timestamp"),
+        vendor: "example".to_owned(),
+    }
+}
+
 fn contents() -> Contents {
     let file = |path: &str, package: Option<&str>| File {
         path: path.to_owned(),
@@ -50,14 +61,6 @@ fn contents() -> Contents {
         Gem { name, version, platform, licences, path: path.to_owned() }
     };
     Contents {
-        image: Image {
-            name: "example/tool:1-trixie".to_owned(),
-            version: "1.2".to_owned(),
-            architecture: Architecture::Amd64,
-            digest: Digest::of(b"manifest"),
-            created: "2026-02-03T04:05:06.789Z".parse().expect("a timestamp"),
-            vendor: "example".to_owned(),
-        },
         distro: Distro { id: "debian".to_owned(), vendor: "Debian".to_owned(), version: "13".to_owned() },
         packages: vec![
             package("libtool1", "2:1.2-3", ("tool", "2:1.2-3"), Some(COPYRIGHT)),
@@ -84,18 +87,18 @@ fn contents() -> Contents {
     }
 }
 
-fn document(format: Format, contents: &Contents) -> Value {
-    serde_json::from_slice(&format.render(contents)).expect("a document is JSON")
+fn document(format: Format, image: &Image, contents: &Contents) -> Value {
+    serde_json::from_slice(&format.render(image, contents)).expect("a document is JSON")
 }
 
 #[test]
 fn spdx() {
-    insta::assert_snapshot!(format!("{:#}", document(Format::Spdx, &contents())));
+    insta::assert_snapshot!(format!("{:#}", document(Format::Spdx, &image(), &contents())));
 }
 
 #[test]
 fn cyclonedx() {
-    insta::assert_snapshot!(format!("{:#}", document(Format::CycloneDx, &contents())));
+    insta::assert_snapshot!(format!("{:#}", document(Format::CycloneDx, &image(), &contents())));
 }
 
 #[test]
@@ -106,9 +109,9 @@ fn bytes_are_canonical_and_the_order_of_lists_does_not_matter() {
     shuffled.gems.reverse();
     shuffled.files.rotate_left(3);
     for format in Format::ALL {
-        let bytes = format.render(&contents);
-        assert_eq!(bytes, format.render(&shuffled));
-        let mut canonical = serde_json::to_vec(&document(format, &contents)).unwrap();
+        let bytes = format.render(&image(), &contents);
+        assert_eq!(bytes, format.render(&image(), &shuffled));
+        let mut canonical = serde_json::to_vec(&document(format, &image(), &contents)).unwrap();
         canonical.push(b'\n');
         assert_eq!(String::from_utf8(bytes), String::from_utf8(canonical));
     }
@@ -116,19 +119,17 @@ fn bytes_are_canonical_and_the_order_of_lists_does_not_matter() {
 
 #[test]
 fn what_has_to_be_unique_follows_the_digest() {
-    let contents = contents();
-    let mut other = contents.clone();
-    other.image.digest = Digest::of(b"another");
+    let other = Image { digest: Digest::of(b"another"), ..image() };
     for (format, field) in [(Format::Spdx, "documentNamespace"), (Format::CycloneDx, "serialNumber")] {
-        let unique = |contents| document(format, contents)[field].as_str().unwrap().to_owned();
-        assert_eq!(unique(&contents), unique(&contents));
-        assert_ne!(unique(&contents), unique(&other));
+        let unique = |image: &Image| document(format, image, &contents())[field].as_str().unwrap().to_owned();
+        assert_eq!(unique(&image()), unique(&image()));
+        assert_ne!(unique(&image()), unique(&other));
     }
 }
 
 #[test]
 fn every_element_of_an_spdx_document_is_declared_once_and_contained() {
-    let document = document(Format::Spdx, &contents());
+    let document = document(Format::Spdx, &image(), &contents());
     let list = |name: &str| document[name].as_array().unwrap().clone();
     let mut declared: Vec<Value> = ["packages", "files"]
         .iter()
@@ -151,9 +152,9 @@ fn every_element_of_an_spdx_document_is_declared_once_and_contained() {
 proptest! {
     #[test]
     fn any_names_make_documents(names in proptest::collection::vec(any::<String>(), 1..6)) {
-        let mut contents = contents();
+        let (mut image, mut contents) = (image(), contents());
         let name = |position: usize| names[position % names.len()].clone();
-        contents.image.name = name(0);
+        image.name = name(0);
         for (position, package) in contents.packages.iter_mut().enumerate() {
             (package.name, package.version, package.source.version) = (name(position), name(1), name(2));
         }
@@ -164,8 +165,10 @@ proptest! {
             (file.path, file.package) = (name(position), Some(name(4)));
         }
         for format in Format::ALL {
-            let document: Result<Value, _> = serde_json::from_slice(&format.render(&contents));
+            let document: Result<Value, _> = serde_json::from_slice(&format.render(&image, &contents));
             prop_assert!(document.is_ok());
         }
+        let kept = serde_json::to_vec(&contents).expect("contents can be kept");
+        prop_assert_eq!(serde_json::from_slice::<Contents>(&kept).expect("and read again"), contents);
     }
 }

@@ -49,6 +49,9 @@ pub struct ImageRecord {
     pub layers: Vec<LayerRecord>,
     /// The packages that gave it a file, by name.
     pub packages: Vec<PackageRecord>,
+    /// The documents that declare what it holds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sboms: Vec<SbomRecord>,
     /// What was left out.
     pub dropped: Vec<DropRecord>,
     /// What was made smaller.
@@ -91,6 +94,19 @@ pub struct PackageRecord {
     pub files: u64,
     /// Their bytes.
     pub disk: u64,
+}
+
+/// A document that declares what an image holds: a bill of materials.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SbomRecord {
+    /// Where it is, from the folder of the run record: `sbom/ruby-3.3-trixie-amd64.spdx.json`.
+    pub file: String,
+    /// What it is: `application/spdx+json`.
+    pub media_type: String,
+    /// Its digest.
+    pub digest: Digest,
+    /// Its size.
+    pub size: u64,
 }
 
 /// What one rule left out.
@@ -234,6 +250,7 @@ mod tests {
                 files: 1,
                 layers: Vec::new(),
                 packages: Vec::new(),
+                sboms: Vec::new(),
                 dropped: Vec::new(),
                 shrunk: Vec::new(),
                 accepted: Vec::new(),

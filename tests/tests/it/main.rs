@@ -4,6 +4,7 @@
 mod architectures;
 mod build;
 mod checks;
+mod declared;
 mod docker;
 mod example;
 mod faults;

@@ -140,6 +140,17 @@ impl Project {
         files_below(&self.root.join("dist/oci"))
     }
 
+    /// Every file of `dist` with its digest: images, what they declare, and the record. The record is the same twice where
+    /// no check ran.
+    pub(crate) fn products(&self) -> BTreeMap<String, String> {
+        let dist = self.root.join("dist");
+        let named = |(path, (_, bytes)): (PathBuf, (_, Vec<u8>))| {
+            let inside = path.strip_prefix(&dist).expect("a file of dist").display().to_string();
+            (inside, hex::encode(Sha256::digest(&bytes)))
+        };
+        files_below(&dist).into_iter().map(named).collect()
+    }
+
     /// The images of a new project with a new cache.
     pub(crate) fn undisturbed(mirror: &Mirror) -> BTreeMap<String, String> {
         let project = Self::new(mirror);
@@ -183,10 +194,10 @@ impl Project {
         let manifests = index["manifests"].as_array().expect("a list of manifests");
         let text = |value: &serde_json::Value| value.as_str().expect("a text").to_owned();
         let pair = |manifest: &serde_json::Value| {
-            let name = text(&manifest["annotations"]["org.opencontainers.image.ref.name"]);
-            (name, text(&manifest["digest"]))
+            let name = manifest["annotations"]["org.opencontainers.image.ref.name"].as_str()?;
+            Some((name.to_owned(), text(&manifest["digest"])))
         };
-        manifests.iter().map(pair).collect()
+        manifests.iter().filter_map(pair).collect()
     }
 }
 

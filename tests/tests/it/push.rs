@@ -41,7 +41,7 @@ fn images_are_pushed_once_and_their_tags_follow() {
     [registry]/team/tiny:3.3-trixie (new) -> sha256:[digest]
     [registry]/team/tiny:3.3.8-trixie (new) -> sha256:[digest]
     -- errors
-    would send 5 blobs (0.0 MB), mount 0; 0 are there
+    would send 8 blobs (0.0 MB), mount 0; 0 are there
     ");
     assert_eq!(tagged(&server, "3.3"), None);
     insta::assert_snapshot!(pushed(&project, &server, &[]), @"
@@ -51,8 +51,8 @@ fn images_are_pushed_once_and_their_tags_follow() {
     [registry]/team/tiny:3.3-trixie (new) -> sha256:[digest]
     [registry]/team/tiny:3.3.8-trixie (new) -> sha256:[digest]
     -- errors
-    sending 5 blobs, 0.0 MB
-    sent 5 blobs (0.0 MB), mounted 0; 0 were there
+    sending 8 blobs, 0.0 MB
+    sent 8 blobs (0.0 MB), mounted 0; 0 were there
     ");
     for (name, digest) in project.images() {
         let tag = name.strip_prefix("tiny:").expect("the name of an image");
@@ -82,7 +82,7 @@ fn images_are_pushed_once_and_their_tags_follow() {
     [registry]/team/tiny:3.3-trixie sha256:[digest] -> sha256:[digest]
     [registry]/team/tiny:3.3.8-trixie sha256:[digest] -> sha256:[digest]
     -- errors
-    would send 1 blob (0.0 MB), mount 0; 4 are there
+    would send 3 blobs (0.0 MB), mount 0; 5 are there
     ");
     pushed(&project, &server, &[]).good();
     assert_eq!(tagged(&server, "3.3"), project.images().get("tiny:3.3").cloned());

@@ -1,4 +1,5 @@
-//! The same inputs give the same digest, on any machine, in any folder, at any time, with any number of threads.
+//! The same inputs give the same digest, on any machine, in any folder, at any time, with any number of threads: of every
+//! image and index, of what they declare, and of the record.
 
 use std::collections::BTreeMap;
 
@@ -63,13 +64,15 @@ fn nothing_around_a_build_changes_the_digest() {
     let mirror = Mirror::start();
     let undisturbed = project(&mirror);
     undisturbed.run(&BUILD).good();
-    let wanted = undisturbed.images();
-    assert_eq!(wanted.len(), 15, "three names of five endings");
+    assert_eq!(undisturbed.images().len(), 15, "three names of five endings");
+    let wanted = undisturbed.products();
+    let declared = wanted.keys().filter(|file| file.starts_with("sbom/"));
+    assert_eq!(declared.count(), 8, "four variants in two formats");
     let same = |what: &str, bend: &dyn Fn(&Project) -> std::process::Command| {
         let project = project(&mirror);
         let mut command = bend(&project);
         project.outcome(&mut command).good();
-        assert_eq!(project.images(), wanted, "{what}");
+        assert_eq!(project.products(), wanted, "{what}");
     };
     for threads in ["1", "8"] {
         same("threads of the library", &|project| {
@@ -135,9 +138,9 @@ fn what_a_cache_already_has_does_not_change_the_digest() {
                 project.write("matrix.toml", &format!("compression = \"{compression}\"\n{text}"));
                 project.run(&[&BUILD[..], release].concat()).good();
                 project.write("matrix.toml", &text);
-                let images = project.images();
-                let before = digests.insert((compression, release.len()), images.clone());
-                assert!(before.is_none_or(|before| before == images), "{compression} {release:?}");
+                let products = project.products();
+                let before = digests.insert((compression, release.len()), products.clone());
+                assert!(before.is_none_or(|before| before == products), "{compression} {release:?}");
             }
         }
         // The second time around, the layout is new, and all layers come from the cache.

@@ -52,7 +52,7 @@ pub(super) fn write(builder: &Builder, record: &RunRecord, printer: &Printer) ->
         if let Some(folder) = file.parent() {
             fs::create_dir_all(folder)?;
         }
-        builder::replace::replace(&file, &text)?;
+        builder::replace::replace(&file, text)?;
         printer.line(format_args!("wrote {made} in {path}"));
     }
     Ok(())

@@ -11,7 +11,7 @@ const CYCLONEDX: &str = "application/vnd.cyclonedx+json";
 
 /// Puts and lists a document about each of `subjects`.
 fn put_artifact(writer: &Writer<'_>, subject: &Descriptor, media_type: &str, text: &str) -> Descriptor {
-    let artifact = NewArtifact::new(subject, media_type, text.as_bytes().to_vec());
+    let artifact = NewArtifact::new(subject, media_type, "about", text.as_bytes().to_vec().into());
     writer.put_artifact(&artifact).unwrap();
     let descriptor = artifact.descriptor;
     writer
@@ -35,14 +35,16 @@ fn the_documents_of_an_artifact_never_change() {
     put(&layout, &["ruby:3.3"], "3.3.8");
     // A descriptor with a platform and annotations.
     let subject = open(&layout, "ruby:3.3").unwrap().descriptor;
-    let artifact = NewArtifact::new(&subject, SPDX, b"{\"spdxVersion\":\"SPDX-2.3\"}".to_vec());
+    let artifact =
+        NewArtifact::new(&subject, SPDX, "ruby.spdx.json", b"{\"spdxVersion\":\"SPDX-2.3\"}".to_vec().into());
     let manifest = String::from_utf8(artifact.manifest.clone()).unwrap();
     insta::assert_snapshot!(manifest.replace(",\"", ",\n\""), @r#"
     {"artifactType":"application/spdx+json",
     "config":{"digest":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a",
     "mediaType":"application/vnd.oci.empty.v1+json",
     "size":2},
-    "layers":[{"digest":"sha256:d4f269605ffe72fbe7a3021d68284798ec364111376ee2eace17688bb52a9e1d",
+    "layers":[{"annotations":{"org.opencontainers.image.title":"ruby.spdx.json"},
+    "digest":"sha256:d4f269605ffe72fbe7a3021d68284798ec364111376ee2eace17688bb52a9e1d",
     "mediaType":"application/spdx+json",
     "size":26}],
     "mediaType":"application/vnd.oci.image.manifest.v1+json",
@@ -134,7 +136,7 @@ fn what_is_missing_or_damaged() {
     let layout = Layout::create(folder.path()).unwrap();
     let subject = put(&layout, &["ruby:3.3"], "3.3.8");
     let writer = layout.writer().unwrap();
-    let artifact = NewArtifact::new(&subject, SPDX, b"{}{}".to_vec());
+    let artifact = NewArtifact::new(&subject, SPDX, "about", b"{}{}".to_vec().into());
     let list = || {
         writer.set_listing(|listing| {
             listing.referrers.insert(artifact.descriptor.digest, artifact.descriptor.clone());

@@ -100,8 +100,9 @@ pub(crate) fn layout(folder: &Path) -> Layout {
     }
     let index = NewIndex::new(all.iter().map(|(image, _)| image.descriptor.clone()), BTreeMap::new());
     writer.put_index(&index).unwrap();
-    let about = [&all[0].0.descriptor, &index.descriptor]
-        .map(|subject| NewArtifact::new(subject, "application/spdx+json", b"{\"spdx\":1}".to_vec()));
+    let about = [&all[0].0.descriptor, &index.descriptor].map(|subject| {
+        NewArtifact::new(subject, "application/spdx+json", "about.spdx.json", b"{\"spdx\":1}".to_vec().into())
+    });
     for artifact in &about {
         writer.put_artifact(artifact).unwrap();
     }

@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::synopsis::{self, Term};
 use super::{Expression, LicenceText, names};
 
@@ -13,7 +15,7 @@ use super::{Expression, LicenceText, names};
 const SYNOPSIS_LIMIT: usize = 512;
 
 /// What a copyright file says of a package's licences.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Copyright {
     /// The licences; none where the file is prose, or names none.
     pub licence: Option<Expression>,

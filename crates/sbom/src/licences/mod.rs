@@ -12,6 +12,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use schema::Digest;
+use serde::{Deserialize, Serialize};
 
 pub use copyright::Copyright;
 
@@ -21,7 +22,8 @@ use crate::identifiers::readable;
 const REFERENCE_NAME: usize = 64;
 
 /// A licence expression. Its `Display` is SPDX's grammar.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Expression {
     /// One licence: an identifier, maybe with an exception, or a reference.
     Licence(String),
@@ -92,7 +94,7 @@ impl fmt::Display for Expression {
 }
 
 /// What is known of a licence that only a reference stands for.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct LicenceText {
     /// `LicenseRef-...`
     pub reference: String,

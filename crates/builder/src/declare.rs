@@ -1,0 +1,159 @@
+//! What images declare: a bill of materials of each in every format, as referrers of its manifests in the layout and as
+//! files in a folder beside it. They are about what is in the image, so those of its manifests, which hold the same in
+//! another compression, are the same.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use fs_err as fs;
+use oci::document::Descriptor;
+use oci::{Layout, LayoutError, NewArtifact, Writer, annotation};
+use rayon::prelude::*;
+use rootfs::Content;
+use sbom::{Contents, Format};
+use schema::Digest;
+use schema::run::SbomRecord;
+
+use crate::assemble::{Assembly, Placed, Ways};
+use crate::build::Built;
+use crate::plan::Target;
+use crate::replace::replace;
+use crate::{BuildError, Builder};
+
+/// The folder of the documents, in that of images and records.
+const FOLDER: &str = "sbom";
+
+/// What an image was declared to hold.
+pub(crate) struct Declared {
+    /// The documents.
+    pub(crate) records: Vec<SbomRecord>,
+    /// What refers to each manifest of the image.
+    pub(crate) referrers: Vec<Descriptor>,
+}
+
+/// The name of a document: `ruby-3.3-trixie-amd64.spdx.json`. No letter in it is special to any file system or archive.
+fn file_name(target: &Target, format: Format) -> String {
+    let image = target.name.replace([':', '/'], "-");
+    format!("{image}-{}{}", target.architecture, format.file_ending())
+}
+
+/// Puts the bills of materials of an image into the layout, about each of its manifests; they refer to them once they are
+/// listed.
+///
+/// # Errors
+/// A blob that cannot be written.
+pub(crate) fn put(
+    assembly: &Assembly<'_>,
+    manifests: &Ways<Descriptor>,
+    contents: &Contents,
+    writer: &Writer<'_>,
+    placed: &Placed,
+) -> Result<Declared, LayoutError> {
+    let image = assembly.declared(manifests.first.digest);
+    let mut declared = Declared { records: Vec::new(), referrers: Vec::new() };
+    for format in Format::ALL {
+        let document = Content::from(format.render(&image, contents));
+        let file = file_name(assembly.target, format);
+        for manifest in [&manifests.first].into_iter().chain(&manifests.zstd) {
+            let artifact = NewArtifact::new(manifest, format.media_type(), &file, document.clone());
+            writer.put_artifact(&artifact)?;
+            declared.referrers.push(artifact.descriptor);
+        }
+        let (digest, size) = (Digest::of(&document), document.len() as u64);
+        placed.insert(digest);
+        let (file, media_type) = (format!("{FOLDER}/{file}"), format.media_type().to_owned());
+        declared.records.push(SbomRecord { file, media_type, digest, size });
+    }
+    Ok(declared)
+}
+
+/// Lists the documents about built images, in place of those that an earlier run made about the same manifests.
+/// What others attached to them stays.
+pub(crate) fn list(layout: &Layout, built: &[&Built], referrers: &mut BTreeMap<Digest, Descriptor>) {
+    let new = built.iter().flat_map(|built| &built.referrers);
+    let new: BTreeMap<Digest, Descriptor> = new.map(|referrer| (referrer.digest, referrer.clone())).collect();
+    let manifests = built.iter().flat_map(|built| [&built.descriptor].into_iter().chain(&built.zstd));
+    let subjects: BTreeSet<Digest> = manifests.map(|manifest| manifest.digest).collect();
+    let files: BTreeSet<&str> =
+        documents(built).filter_map(|document| document.file.rsplit('/').next()).collect();
+    referrers.retain(|digest, referrer| {
+        !new.contains_key(digest) && !is_ours(layout, referrer, &subjects, &files)
+    });
+    referrers.extend(new);
+}
+
+/// Whether an artifact is a document that an earlier run made: it is about one of these manifests, and has the name that
+/// one of these documents has.
+fn is_ours(
+    layout: &Layout,
+    referrer: &Descriptor,
+    subjects: &BTreeSet<Digest>,
+    files: &BTreeSet<&str>,
+) -> bool {
+    let Ok(manifest) = layout.manifest(referrer) else { return false };
+    let title = manifest.layers.first().and_then(|layer| layer.annotations.get(annotation::TITLE));
+    manifest.subject.is_some_and(|subject| subjects.contains(&subject.digest))
+        && title.is_some_and(|title| files.contains(title.as_str()))
+}
+
+impl Builder {
+    /// Writes the documents of built images as files, where they are not there yet.
+    ///
+    /// # Errors
+    /// A file that cannot be written, or a document that cannot be read.
+    pub(crate) fn write_documents(&self, layout: &Layout, built: &[&Built]) -> Result<(), BuildError> {
+        let dist = &self.options.dist;
+        let folder = dist.join(FOLDER);
+        fs::create_dir_all(&folder).map_err(BuildError::Documents)?;
+        let documents: Vec<&SbomRecord> = documents(built).collect();
+        let write = |document: &&SbomRecord| -> Result<(), BuildError> {
+            let SbomRecord { file, media_type, digest, size } = document;
+            let blob = layout.blob(&Descriptor::new(media_type, *digest, *size))?;
+            let path = dist.join(file);
+            if !is_there(&path, &blob).map_err(BuildError::Documents)? {
+                replace(&path, &blob)?;
+            }
+            Ok(())
+        };
+        documents.par_iter().map(write).collect::<Result<Vec<()>, _>>()?;
+        Ok(())
+    }
+
+    /// Removes the files of documents about other images than these. What else somebody put beside them stays.
+    ///
+    /// # Errors
+    /// A file that cannot be removed.
+    pub(crate) fn remove_other_documents(&self, built: &[&Built]) -> Result<(), BuildError> {
+        let dist = &self.options.dist;
+        let kept: BTreeSet<PathBuf> = documents(built).map(|document| dist.join(&document.file)).collect();
+        remove_others(&dist.join(FOLDER), &kept).map_err(BuildError::Documents)
+    }
+}
+
+fn documents<'a>(built: &[&'a Built]) -> impl Iterator<Item = &'a SbomRecord> {
+    built.iter().flat_map(|built| &built.record.sboms)
+}
+
+/// Whether a file holds these bytes.
+fn is_there(path: &Path, bytes: &[u8]) -> io::Result<bool> {
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.len() == bytes.len() as u64 => Ok(fs::read(path)? == bytes),
+        Ok(_) => Ok(false),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Removes the documents of a folder that are not to be kept.
+fn remove_others(folder: &Path, kept: &BTreeSet<PathBuf>) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let is_document = Format::ALL.iter().any(|format| name.ends_with(format.file_ending()));
+        if is_document && !kept.contains(&path) {
+            fs::remove_file(&path)?;
+        }
+    }
+    Ok(())
+}
