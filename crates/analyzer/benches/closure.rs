@@ -17,7 +17,7 @@ use rustix::time::{ClockId, clock_gettime};
 use testkit::elf::Elf;
 
 const ROUNDS: usize = 100;
-const SIZES: &str = "2000,20000,200000";
+const SIZES: &str = "3000,20000,200000";
 
 fn main() {
     match std::env::var_os("CLOSURE_ROOTS") {
