@@ -87,7 +87,8 @@ fn answer() -> Result<String, String> {
     }
 }
 
-fn load(project: &Path, image: &str) {
+/// Hands an image to Docker.
+pub(crate) fn load(project: &Path, image: &str) {
     let mut export = Command::new(crate::program::xtask());
     export.args(["export", image, "--format", "docker-archive", "--output", "-"]).current_dir(project);
     let mut export = export.stdout(Stdio::piped()).spawn().expect("the program starts");
@@ -99,7 +100,7 @@ fn load(project: &Path, image: &str) {
 }
 
 /// The packages of the gems that checks install, which are no part of an image.
-fn gem_packages() -> Option<GemPackages> {
+pub(crate) fn gem_packages() -> Option<GemPackages> {
     let lock = fs::read_to_string(workspace().join("matrix.lock")).expect("the lock");
     let lock = Lock::parse("matrix.lock", &lock).expect("a lock");
     let host = Architecture::host().expect("an architecture that images are built for");

@@ -2,6 +2,7 @@
 //! loopback. No network, no real package, nothing of the machine's own settings.
 
 mod architectures;
+mod article;
 mod build;
 mod checks;
 mod declared;

@@ -20,17 +20,22 @@ pub(crate) fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the package is in the workspace")
 }
 
-/// Cargo itself says where the program is, whatever folder it was told to build in. What `cargo test` tells this test of
-/// its own package is kept from it: some build scripts would take it for news, and run again.
-fn build() -> PathBuf {
-    let mut cargo = Command::new(env!("CARGO"));
+/// Keeps from a command that calls Cargo what `cargo test` tells this test of its own package: some build scripts would
+/// take it for news, and run again.
+pub(crate) fn without_package(command: &mut Command) -> &mut Command {
     for (name, _) in std::env::vars_os() {
         let name_of_package = |prefix: &str| name.to_string_lossy().starts_with(prefix);
         if name_of_package("CARGO_PKG_") || name_of_package("CARGO_MANIFEST_") {
-            cargo.env_remove(&name);
+            command.env_remove(&name);
         }
     }
-    let mut cargo = cargo
+    command
+}
+
+/// Cargo itself says where the program is, whatever folder it was told to build in.
+fn build() -> PathBuf {
+    let mut cargo = Command::new(env!("CARGO"));
+    let mut cargo = without_package(&mut cargo)
         .args(["build", "--quiet", "--package", "xtask", "--bin", "xtask", "--message-format", "json"])
         .current_dir(workspace())
         .stdout(Stdio::piped())

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use fs_err as fs;
+use schema::Architecture;
 use tempfile::TempDir;
 
 use crate::program::{workspace, xtask};
@@ -29,9 +30,10 @@ pub(crate) fn run(project: &Path, arguments: &[&str]) -> Result<String, String> 
     outcome(command.expect("the program starts"))
 }
 
-/// Builds an image, or says why that is not tried here.
+/// Builds an image for this machine, or says why that is not tried here.
 pub(crate) fn build(project: &Path, image: &str) -> Result<(), String> {
-    run(project, &["build", image, "--no-check", "--offline", "--locked"])
+    let host = Architecture::host().expect("an architecture that images are built for").to_string();
+    run(project, &["build", image, "--arch", &host, "--no-check", "--offline", "--locked"])
         .map(drop)
         .map_err(|why| format!("it was not built on this machine: run `cargo xtask build-all`\n{why}"))
 }
