@@ -12,8 +12,8 @@
 //! - Its own mount, process, IPC, host name, user, cgroup and network namespaces; `127.0.0.1` is up and is all the
 //!   network there is.
 //! - The layers of its [`Root`] under a writable one that is thrown away, `/proc` (read-only), a small `/dev`, a `/tmp`
-//!   that any user may write to, `/etc/hosts` and `/etc/hostname` as container engines write them. No path of the host
-//!   leads in, but for a folder that the caller gives it to work in ([`Workplace`]).
+//!   that any user may write to, with what the layers have there, `/etc/hosts` and `/etc/hostname` as container engines
+//!   write them. No path of the host leads in, but for a folder that the caller gives it to work in ([`Workplace`]).
 //! - No capability, no way to get one (`no_new_privs`, empty bounding set, no further user namespace), umask 022,
 //!   default signal handling, no open file but the standard three, no variable but those given.
 //! - Its own session, without a terminal to control: it can neither type for the person (`TIOCSTI`) nor signal a group

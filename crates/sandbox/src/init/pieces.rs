@@ -69,7 +69,11 @@ impl Assembly {
         for entry in entries {
             let entry = entry.doing_to(Step::OpenLayer, from)?;
             let (from, to) = (entry.path(), to.join(entry.file_name()));
-            self.add(&entry, &from, &to).doing_to(Step::StackLayers, &from)?;
+            match self.add(&entry, &from, &to) {
+                // It went away meanwhile, as what is in `/tmp` does.
+                Err(error) if error.kind() == io::ErrorKind::NotFound && !is_there(&from) => continue,
+                added => added.doing_to(Step::StackLayers, &from)?,
+            }
             if self.is_on_the_way(&from) {
                 self.fill(&from, &to)?;
             }
@@ -79,11 +83,7 @@ impl Assembly {
 
     /// One entry; of a folder with mounts in it, that folder alone.
     fn add(&mut self, entry: &fs::DirEntry, from: &Path, to: &Path) -> io::Result<()> {
-        let metadata = match entry.metadata() {
-            // It went away meanwhile.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            metadata => metadata?,
-        };
+        let metadata = entry.metadata()?;
         let kind = metadata.file_type();
         let replaced = self.is_replaced(from);
         if kind.is_symlink() {
@@ -164,6 +164,10 @@ fn unescape(mut field: &[u8]) -> Vec<u8> {
         }
     }
     bytes
+}
+
+fn is_there(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok()
 }
 
 fn make_directory(path: &Path, mode: u32) -> io::Result<()> {
