@@ -135,15 +135,18 @@ impl LiveRoot {
         Ok(())
     }
 
-    fn node(&self, path: &[u8]) -> Option<&Node> {
+    fn node(&self, path: &[u8]) -> Option<&Arc<Node>> {
         if let Some(node) = self.known.get(path) {
             return Some(node);
         }
         let folder = self.node(parent(path)?)?;
         let found = folder.found.as_ref()?;
-        // A folder that is listed has nothing that is not known.
-        if !found.entry.is_directory() || found.is_made_up || found.listing.get().is_some() {
+        if !found.entry.is_directory() || found.is_made_up {
             return None;
+        }
+        // A folder that is listed has nothing that is not known: by now, since somebody may just have listed it.
+        if found.listing.get().is_some() {
+            return self.known.get(path);
         }
         let path = RootPath::from_normalised(path);
         let found = self.look(&folder.path, found.device, &path);
