@@ -103,32 +103,18 @@ impl OnDisk {
         if self.content.get().is_none() {
             // Whoever looks may glance at another file meanwhile, which takes a buffer of its own then.
             let mut buffer = BUFFER.take();
-            buffer.resize(buffer.len().max(most.min(SMALL)), 0);
-            let read = self.disk.read_start(&self.path, self.identity, &mut buffer[..most.min(SMALL)]);
-            let answer = match read {
-                Ok(Start { length, is_whole }) if is_whole || most <= SMALL => Ok(look(&buffer[..length])),
-                // Too many bytes for that, or none to be had: that is noted where they are to be kept.
-                Ok(_) | Err(_) => Err(look),
-            };
-            BUFFER.set(buffer);
-            match answer {
-                Ok(answer) => return answer,
-                Err(look) => return self.glance_at_kept(most, look),
+            let read = self.disk.read_start(&self.path, self.identity, most, &mut buffer);
+            if let Ok(Some(length)) = read {
+                let answer = look(&buffer[..length]);
+                BUFFER.set(buffer);
+                return answer;
             }
+            BUFFER.set(buffer);
         }
-        self.glance_at_kept(most, look)
-    }
-
-    fn glance_at_kept<T>(&self, most: usize, look: impl FnOnce(&[u8]) -> T) -> T {
+        // Too many bytes for a buffer are mapped; why they cannot be read is noted.
         let bytes = self.content().map(|content| &**content).unwrap_or_default();
         look(&bytes[..bytes.len().min(most)])
     }
-}
-
-/// How much of a file was read.
-struct Start {
-    length: usize,
-    is_whole: bool,
 }
 
 impl Disk {
@@ -189,15 +175,21 @@ impl Disk {
         Ok(bytes.into())
     }
 
-    /// Fills a buffer with the first bytes of a file.
+    /// Puts at most the first `most` bytes of a file at the start of a buffer that grows to hold them; gives their number.
+    /// `None` where they are more than should be read.
     fn read_start(
         &self,
         path: &RootPath,
         identity: Identity,
-        buffer: &mut [u8],
-    ) -> rustix::io::Result<Start> {
+        most: usize,
+        buffer: &mut Vec<u8>,
+    ) -> rustix::io::Result<Option<usize>> {
         let (fd, size) = self.open_file(path, identity)?;
-        let wanted = size.min(buffer.len());
+        let wanted = size.min(most);
+        if wanted > SMALL {
+            return Ok(None);
+        }
+        buffer.resize(buffer.len().max(wanted), 0);
         let mut length = 0;
         while length < wanted {
             match rustix::io::retry_on_intr(|| read(&fd, &mut buffer[length..wanted]))? {
@@ -205,7 +197,7 @@ impl Disk {
                 more => length += more,
             }
         }
-        Ok(Start { length, is_whole: wanted == size })
+        Ok(Some(length))
     }
 
     /// The attributes of a file or folder that an image keeps.
