@@ -75,20 +75,16 @@ impl Printer {
         }
     }
 
-    fn start_fetching(&self, packages: usize, bytes: u64) {
-        let packages = match packages {
-            1 => "1 package".to_owned(),
-            more => format!("{more} packages"),
-        };
+    fn start_download(&self, verb: &str, what: &str, bytes: u64) {
         match &self.bars {
-            None => self.line(format_args!("fetching {packages}, {}", megabytes(bytes))),
+            None => self.line(format_args!("{verb} {what}, {}", megabytes(bytes))),
             Some(bars) => {
                 let style = ProgressStyle::with_template(
-                    "fetching {msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta}",
+                    "{msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta}",
                 )
                 .expect("a constant template");
                 let bar = bars.all.add(ProgressBar::new(bytes).with_style(style));
-                bar.set_message(packages);
+                bar.set_message(format!("{verb} {what}"));
                 *lock(&self.fetching) = Some(bar);
             }
         }
@@ -120,17 +116,21 @@ impl Observer for Printer {
         match event {
             Event::Resolving { distro } => self.line(format_args!("resolving the packages of {distro}")),
             Event::Relocked(change) => self.line(change),
-            Event::Fetching { packages, bytes } => self.start_fetching(*packages, *bytes),
-            Event::Fetched { bytes } => {
+            Event::Fetching { packages: 1, bytes } => self.start_download("fetching", "1 package", *bytes),
+            Event::Fetching { packages, bytes } => {
+                self.start_download("fetching", &format!("{packages} packages"), *bytes);
+            }
+            Event::Fetched { bytes } | Event::Pulled { bytes } => {
                 if let Some(bar) = &*lock(&self.fetching) {
                     bar.inc(*bytes);
                 }
             }
-            Event::FetchingDone => {
+            Event::FetchingDone | Event::PullingDone => {
                 if let Some(bar) = lock(&self.fetching).take() {
                     bar.finish_and_clear();
                 }
             }
+            Event::Pulling { image, bytes } => self.start_download("pulling", &image.to_string(), *bytes),
             Event::Stage { image, stage } => self.stage(image, *stage),
             Event::Built { image, manifest, disk, pull, zstd, undecided, unchanged } => {
                 self.done(image);

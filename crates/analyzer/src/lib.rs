@@ -73,7 +73,7 @@ mod opening;
 mod pattern;
 mod rbconfig;
 mod request;
-mod ruby;
+pub mod ruby;
 mod ruby_source;
 mod rules;
 mod scope;

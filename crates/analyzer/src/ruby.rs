@@ -40,6 +40,8 @@ pub(crate) struct Ruby {
     pub(crate) library: Option<RootPath>,
     /// The version that the folders carry, as `3.3.0`.
     pub(crate) version: String,
+    /// Its own version, as `3.3.8`; none where its description does not say.
+    pub(crate) release: Option<String>,
     /// Where `require` and RubyGems look, as far as the tree has it. A folder inside of another one comes before it.
     pub(crate) folders: Vec<LibraryFolder>,
 }
@@ -122,8 +124,23 @@ pub(crate) fn read(tree: &dyn Filesystem, path: &RootPath) -> Option<Ruby> {
         program: named("bindir", "ruby_install_name"),
         library: ["libdir", "archlibdir"].iter().find_map(|folder| named(folder, "LIBRUBY_SO")),
         version,
+        release: config.get("RUBY_PROGRAM_VERSION").or_else(|| parts(&config)),
         folders,
     })
+}
+
+/// The version in its parts, of which the older `rbconfig.rb` have it alone.
+fn parts(config: &RbConfig) -> Option<String> {
+    let part = |name| config.get(name);
+    Some([part("MAJOR")?, part("MINOR")?, part("TEENY")?].join("."))
+}
+
+/// The full versions, as `3.4.5`, of the Rubies whose programs are in the folder `bin` of `prefix`.
+pub fn versions(tree: &dyn Filesystem, prefix: &RootPath) -> BTreeSet<String> {
+    let Ok(bin) = prefix.join("bin") else { return BTreeSet::new() };
+    let rubies = rbconfigs_near(tree, &bin).into_iter().filter_map(|path| read(tree, &path));
+    let is_here = |ruby: &Ruby| ruby.program.as_ref().is_some_and(|program| program.starts_with(&bin));
+    rubies.filter(is_here).filter_map(|ruby| ruby.release).collect()
 }
 
 /// Where `require` looks (`$LOAD_PATH`), then where RubyGems does, upstream's place and those of Debian's RubyGems

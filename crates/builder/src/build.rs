@@ -14,7 +14,7 @@ use schema::{Digest, Hasher};
 use serde::{Deserialize, Serialize};
 
 use crate::assemble::{Assembly, Placed, Ways};
-use crate::contents::Contents;
+use crate::contents::{Contents, Underlays};
 use crate::declare::Declared;
 use crate::explain::Explanation;
 use crate::observer::{Event, Observer};
@@ -158,6 +158,9 @@ impl Builder {
         lock: &Lock,
         target: &Target,
     ) -> Result<Option<Built>, BuildError> {
+        if !target.has_locked_image(lock) {
+            return Ok(None);
+        }
         let key = self.inputs(lock, target)?;
         let Some(blob) = self.store.derived(RECORD, &key)? else { return Ok(None) };
         // A record that cannot be read was written by nobody who has this key: build again.
@@ -243,12 +246,15 @@ impl Builder {
         observer: &dyn Observer,
     ) -> Result<Explanation, BuildError> {
         let lock = self.locked(std::slice::from_ref(target), observer)?;
+        let mut underlays = Underlays::new();
         let mut lower = Tree::new();
         let mut best: Option<Explanation> = None;
         for step in self.steps(&lock, target)? {
             self.fetch(&lock, &packages_of(&lock, &step.set)?, observer)?;
-            let opened = self.opened(&lock, &step)?;
-            let stack = self.stack(target, &step, &opened, lower)?;
+            self.bring_underlay(&step, &mut underlays, observer)?;
+            let underlay = underlays.of(&step);
+            let opened = self.opened(&lock, &step, underlay)?;
+            let stack = self.stack(target, &step, (&opened, underlay), lower)?;
             let selection = layers::select(&stack, step.policy(&self.spec().shrink));
             let explanation = Explanation::of(&stack, &selection, path);
             // What an upper layer has covers a lower one; what it does not have may be below.

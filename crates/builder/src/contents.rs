@@ -11,13 +11,14 @@ use std::io::Write;
 use rayon::prelude::*;
 use rootfs::{Content, Dialect, Layer, Limits, Origin, Tree};
 use schema::image::{Addition, Drop, FileContent, Generator, LayerSpec, Shrink};
-use schema::lock::{Lock, SetKey};
+use schema::lock::{ImageKey, Lock, SetKey};
 use schema::run::{AcceptRecord, DropRecord, LayerRecord, PackageRecord, ShrinkRecord};
 use schema::{Digest, Hasher};
 use serde::{Deserialize, Serialize};
 
 use crate::assemble::Placed;
 use crate::check::TreeFault;
+use crate::image_source::ImageSourceError;
 use crate::layers::{self, Policy, Selection};
 use crate::made::Facts;
 use crate::observer::{Event, Observer, Stage};
@@ -25,6 +26,7 @@ use crate::packages;
 use crate::plan::Target;
 use crate::project::ImageFolder;
 use crate::stack::{Package, Stack};
+use crate::underlay::Underlay;
 use crate::verify::{self, FindingsError};
 use crate::{BuildError, Builder, assemble, inventory, packages_of};
 
@@ -33,7 +35,7 @@ const CONTENTS: &str = "image-contents";
 /// Where the lists are of what is in them, for their bills of materials.
 const INVENTORY: &str = "image-inventory";
 /// Where the tars of layers are that others are put on.
-const TAR: &str = "layer-tar";
+pub(crate) const TAR: &str = "layer-tar";
 
 /// What an image holds.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -88,12 +90,30 @@ pub(crate) struct Step<'a> {
     pub facts: Facts,
     /// Whether others may be put on it.
     pub is_base: bool,
+    /// The image that lies below its packages, and the digest that is locked.
+    pub underlay: Option<(ImageKey, Digest)>,
 }
 
 impl Step<'_> {
     /// What its layers are chosen by.
     pub(crate) fn policy<'s>(&'s self, shrink: &'s [Shrink]) -> Policy<'s> {
         Policy { layers: self.layers, drop: &self.drop, shrink, prefix: &self.facts.prefix }
+    }
+}
+
+/// The images that packages lie on, each brought once.
+#[derive(Debug, Default)]
+pub(crate) struct Underlays(BTreeMap<ImageKey, Underlay>);
+
+impl Underlays {
+    /// None yet.
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    /// That of a step for which it was brought.
+    pub(crate) fn of(&self, step: &Step<'_>) -> Option<&Underlay> {
+        step.underlay.as_ref().and_then(|(key, _)| self.0.get(key))
     }
 }
 
@@ -126,7 +146,8 @@ impl Parts {
         let digest = |part: Part<'_>| {
             let mut hasher = Hasher::new();
             // The same program writes the same text of the same value.
-            let text = format!("{:?}", (part.layers, part.drop, &spec.drop, &spec.shrink, &spec.accept));
+            let rules = (part.drop, &spec.drop, &spec.shrink, &spec.accept, &spec.overlook);
+            let text = format!("{:?}", (part.layers, rules));
             hasher.field(text.as_bytes());
             for file in part.layers.iter().flat_map(|layer| &layer.files) {
                 if let FileContent::Copy(source) = &file.content {
@@ -200,8 +221,12 @@ impl Builder {
     /// The steps to what a target holds, lowest first: never none.
     pub(crate) fn steps<'s>(&'s self, lock: &Lock, target: &Target) -> Result<Vec<Step<'s>>, BuildError> {
         let spec = self.spec();
-        let image = Part { name: None, layers: &spec.layers, drop: &[] };
-        let mut steps = vec![self.step(lock, target, None, target.image_set(spec), image)?];
+        let mut steps: Vec<Step<'_>> = Vec::new();
+        for layers in target.stages(&spec.layers) {
+            let below = steps.last().map(|step| step.key);
+            let part = Part { name: None, layers, drop: &[] };
+            steps.push(self.step(lock, target, below, target.image_set(spec), part)?);
+        }
         let additions = target.additions(spec);
         for (position, (name, addition)) in additions.iter().enumerate() {
             if !addition.layers.is_empty() {
@@ -234,11 +259,20 @@ impl Builder {
         hasher.field(facts.apt_sources.as_bytes());
         hasher.field(format!("{:?}", self.compressions()).as_bytes());
         hasher.field(self.parts.digest(part).as_bytes());
+        hasher.field(format!("{}", layers.len()).as_bytes());
+        let underlay = match layers.iter().any(LayerSpec::asks_for_ruby) {
+            true => target.locked_image(lock)?.map(|(key, locked)| (key, locked.digest)),
+            false => None,
+        };
+        if let Some((key, digest)) = &underlay {
+            hasher.field(key.image.to_string().as_bytes());
+            hasher.field(digest.as_bytes());
+        }
         for (key, package) in packages_of(lock, &set)? {
             hasher.field(String::from(key.clone()).as_bytes());
             hasher.field(package.digest.as_bytes());
         }
-        Ok(Step { key: hasher.finish(), set, layers, drop, facts, is_base: true })
+        Ok(Step { key: hasher.finish(), set, layers, drop, facts, is_base: true, underlay })
     }
 
     fn facts(&self, lock: &Lock, target: &Target, layers: &[LayerSpec]) -> Result<Facts, BuildError> {
@@ -248,7 +282,7 @@ impl Builder {
             true => self.apt_sources(lock, &target.row.distro)?,
             false => String::new(),
         };
-        Ok(Facts { series: target.row.ruby.to_string(), prefix: target.prefix().to_owned(), apt_sources })
+        Ok(Facts { series: target.row.ruby.to_string(), prefix: target.prefix(lock)?, apt_sources })
     }
 
     /// What all these targets hold, by the keys of their steps; each step once, those below before those above.
@@ -261,6 +295,7 @@ impl Builder {
     ) -> Result<BTreeMap<Digest, Contents>, BuildError> {
         let chains = targets.iter().map(|target| Ok((*target, self.steps(lock, target)?)));
         let chains: Vec<(&Target, Vec<Step<'_>>)> = chains.collect::<Result<_, BuildError>>()?;
+        let mut underlays = Underlays::new();
         let mut done: BTreeMap<Digest, Contents> = BTreeMap::new();
         let mut seen = BTreeSet::new();
         let depth = chains.iter().map(|(_, steps)| steps.len()).max().unwrap_or_default();
@@ -276,8 +311,12 @@ impl Builder {
                 .map(|(_, step, _)| self.stored_contents(placed, step))
                 .collect::<Result<_, BuildError>>()?;
             let missing = here.iter().zip(&known).filter(|(_, known)| known.is_none());
-            let sets = missing.map(|((_, step, _), _)| packages_of(lock, &step.set));
+            let missing: Vec<&Step<'_>> = missing.map(|((_, step, _), _)| *step).collect();
+            let sets = missing.iter().map(|step| packages_of(lock, &step.set));
             self.fetch(lock, &packages::joined(sets.collect::<Result<Vec<_>, _>>()?), observer)?;
+            for step in missing {
+                self.bring_underlay(step, &mut underlays, observer)?;
+            }
             let built: Vec<Result<Contents, BuildError>> = here
                 .par_iter()
                 .zip(known)
@@ -285,7 +324,7 @@ impl Builder {
                     Some(known) => Ok(known),
                     None => {
                         let below = below.map(|below| (below, &done[&below]));
-                        self.build_step(lock, target, step, below, observer)
+                        self.build_step(lock, target, (step, underlays.of(step)), below, observer)
                     }
                 })
                 .collect();
@@ -317,7 +356,7 @@ impl Builder {
         &self,
         lock: &Lock,
         target: &Target,
-        step: &Step<'_>,
+        (step, underlay): (&Step<'_>, Option<&Underlay>),
         below: Option<(Digest, &Contents)>,
         observer: &dyn Observer,
     ) -> Result<Contents, BuildError> {
@@ -329,8 +368,8 @@ impl Builder {
         let listed = below.map(|(key, _)| self.inventory(&key)).transpose()?;
         let below = below.map(|(_, contents)| contents).cloned().unwrap_or_default();
         let lower = self.lower(&name, &below)?;
-        let opened = self.opened(lock, step)?;
-        let stack = self.stack(target, step, &opened, lower)?;
+        let opened = self.opened(lock, step, underlay)?;
+        let stack = self.stack(target, step, (&opened, underlay), lower)?;
 
         stage(Stage::Analyzing);
         let policy = step.policy(&spec.shrink);
@@ -392,9 +431,36 @@ impl Builder {
         serde_json::from_slice(blob.content()).map_err(|_| BuildError::InventoryGone)
     }
 
-    /// Opens the packages of a step.
-    pub(crate) fn opened(&self, lock: &Lock, step: &Step<'_>) -> Result<Vec<Package>, BuildError> {
-        Ok(packages::open(&self.store, &self.client, &self.mirrors(lock)?, &packages_of(lock, &step.set)?)?)
+    /// Opens the packages of a step; those that the image below has beside them come last.
+    pub(crate) fn opened(
+        &self,
+        lock: &Lock,
+        step: &Step<'_>,
+        underlay: Option<&Underlay>,
+    ) -> Result<Vec<Package>, BuildError> {
+        let locked = packages_of(lock, &step.set)?;
+        let mut opened = packages::open(&self.store, &self.client, &self.mirrors(lock)?, &locked)?;
+        if let Some(underlay) = underlay {
+            let beside: Vec<Package> = underlay.packages_beside(&opened).cloned().collect();
+            opened.extend(beside);
+        }
+        Ok(opened)
+    }
+
+    /// Brings the image that a step's packages lie on, where it is not at hand.
+    pub(crate) fn bring_underlay(
+        &self,
+        step: &Step<'_>,
+        underlays: &mut Underlays,
+        observer: &dyn Observer,
+    ) -> Result<(), BuildError> {
+        let Some((key, digest)) = &step.underlay else { return Ok(()) };
+        if !underlays.0.contains_key(key) {
+            let (_, tree) = self.image_sources(observer).bring(key, Some(*digest))?;
+            let failed = |source| ImageSourceError::Image { image: key.image.clone(), source };
+            underlays.0.insert(key.clone(), Underlay::of_image(tree, &self.spec().overlook).map_err(failed)?);
+        }
+        Ok(())
     }
 
     /// The packages of a step and its made files, on what is there already.
@@ -402,10 +468,10 @@ impl Builder {
         &self,
         target: &Target,
         step: &Step<'_>,
-        packages: &'p [Package],
+        (packages, underlay): (&'p [Package], Option<&Underlay>),
         lower: Tree,
     ) -> Result<Stack<'p>, BuildError> {
-        Stack::new(packages, lower, &self.project.image, step.layers, &step.facts)
+        Stack::new(packages, underlay, lower, &self.project.image, step.layers, &step.facts)
             .map_err(|source| BuildError::Tree { image: target.to_string(), source })
     }
 

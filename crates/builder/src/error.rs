@@ -3,8 +3,11 @@
 use std::io;
 
 use debian::{ArchiveError, ResolveError};
+use schema::Architecture;
+use schema::matrix::ImageName;
 
 use crate::assemble::AssembleError;
+use crate::image_source::ImageSourceError;
 use crate::packages::PackageError;
 use crate::project::ProjectError;
 use crate::replace::ReplaceError;
@@ -77,6 +80,25 @@ pub enum BuildError {
         origin: String,
         /// The Ruby that is wanted.
         series: String,
+    },
+    /// An image that a Ruby is taken from cannot be had, or is none.
+    #[error(transparent)]
+    ImageSource(#[from] ImageSourceError),
+    /// An image would have to be locked, and may not.
+    #[error("matrix.lock does not have the image {image} for {architecture}, and may not change")]
+    ImageLockedOut {
+        /// The image.
+        image: ImageName,
+        /// For which architecture.
+        architecture: Architecture,
+    },
+    /// The lock has no answer for an image.
+    #[error("matrix.lock does not have the image {image} for {architecture}")]
+    ImageNotLocked {
+        /// The image.
+        image: ImageName,
+        /// For which architecture.
+        architecture: Architecture,
     },
     /// A package cannot be had or opened.
     #[error(transparent)]
@@ -181,6 +203,13 @@ impl BuildError {
             Self::Archive(error) => error.hint(),
             Self::Resolve { source, .. } => source.hint(),
             Self::LockedOut { .. } => Some("run `cargo xtask update`, or leave `--locked` out".to_owned()),
+            Self::ImageLockedOut { .. } => {
+                Some("leave `--locked` out, so that the image that it is now is locked".to_owned())
+            }
+            Self::ImageSource(error) => error.hint(),
+            Self::ImageNotLocked { .. } => {
+                Some("build its row, as `cargo xtask build IMAGE` does".to_owned())
+            }
             Self::NotLocked { .. } => Some("run `cargo xtask build-all`".to_owned()),
             Self::OtherRuby { .. } => Some("write the Ruby that is there into matrix.toml".to_owned()),
             Self::Package(error) => error.hint(),

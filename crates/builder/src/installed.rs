@@ -10,7 +10,7 @@ use analyzer::{Drop, Drops};
 use md5::{Digest as _, Md5};
 use rootfs::{Dialect, Kind, Layer, Limits, RootPath, Tree};
 
-use crate::stack::{Package, Stack};
+use crate::stack::{Package, PackageSource, Stack};
 use crate::status;
 
 /// Where dpkg keeps its records (dpkg(1), "FILES").
@@ -30,8 +30,9 @@ pub(crate) fn select(stack: &Stack<'_>, rules: &[Drop]) -> Installed {
     let (drops, bad) = Drops::new(rules);
     debug_assert!(bad.is_empty(), "a description has valid patterns only");
     let mut installed = Installed::default();
-    let packaged =
-        stack.tree.iter().filter(|(path, entry)| stack.is_new(path) && stack.package(entry).is_some());
+    let is_packaged =
+        |entry| stack.package(entry).is_some_and(|package| package.source == PackageSource::Archive);
+    let packaged = stack.tree.iter().filter(|(path, entry)| stack.is_new(path) && is_packaged(entry));
     for (path, _) in packaged {
         match drops.taking(path) {
             Some(rule) => {
@@ -50,12 +51,12 @@ pub(crate) fn records(stack: &Stack<'_>, image: &Tree) -> BTreeMap<RootPath, Vec
     let mut files: BTreeMap<String, Vec<u8>> = BTreeMap::new();
     let mut status = Vec::new();
     let mut triggers: BTreeMap<String, Vec<u8>> = BTreeMap::new();
-    for package in stack.packages() {
+    for package in stack.packages().iter().filter(|package| package.source == PackageSource::Archive) {
         let control = String::from_utf8_lossy(&package.control);
         let name = record_name(package);
         status.extend_from_slice(entry(package, &control, stack, image).as_bytes());
         files.insert(format!("info/{name}.list"), list(package, stack, image));
-        files.insert(format!("info/{name}.md5sums"), status::sums_of(&package.md5sums, stack, image));
+        files.insert(format!("info/{name}.md5sums"), status::sums_of(package, stack, image));
         for (kind, content) in &package.records {
             files.insert(format!("info/{name}.{kind}"), content.to_vec());
         }

@@ -11,7 +11,7 @@ use sbom::{Checksums, Contents, Copyright, CopyrightFile, Distro, Gem, Source, S
 
 use crate::build::Locked;
 use crate::layers::{self, Selection};
-use crate::stack::{Package, Stack};
+use crate::stack::{Package, PackageSource, Stack};
 
 /// Who makes the packages: every keyring and every mirror here is Debian's.
 const VENDOR: &str = "Debian";
@@ -95,7 +95,8 @@ impl Subject<'_> {
         let contributors = layers::contributors(self.stack, &self.selection.closure);
         let installed = self.selection.layers.iter().any(|layer| layer.spec.installed);
         let all = self.stack.packages().iter();
-        all.filter(|package| installed || contributors.contains_key(&package.key)).collect()
+        let is_installed = |package: &Package| installed && package.source == PackageSource::Archive;
+        all.filter(|package| is_installed(package) || contributors.contains_key(&package.key)).collect()
     }
 
     fn package(&self, package: &Package) -> sbom::Package {

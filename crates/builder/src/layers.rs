@@ -92,7 +92,7 @@ pub(crate) fn select<'a>(stack: &Stack<'_>, policy: Policy<'a>) -> Selection<'a>
         };
         for (path, record) in new {
             // Where an upper layer adds to what a package gave, its record there covers the lower one.
-            if records.get(&path) != Some(&record) {
+            if records.get(&path) != Some(&record) && !has(&stack.lower, &path, &record) {
                 tree.insert(path.clone(), made(stack, record.clone()))
                     .expect("packages have no folders where dpkg has its records");
                 records.insert(path, record);
@@ -114,6 +114,11 @@ fn loader_cache(stack: &Stack<'_>, image: &Tree) -> Option<Entry> {
     libraries.retain(|library| image.get(&library.path).is_some());
     let needed = libraries.iter().any(|library| library.needs_cache && stack.is_new(&library.path));
     needed.then(|| made(stack, ld_cache::write(&libraries)))
+}
+
+/// Whether a file with these very bytes is there.
+fn has(tree: &Tree, path: &RootPath, bytes: &[u8]) -> bool {
+    matches!(tree.get(path).map(|entry| &entry.kind), Some(Kind::File(file)) if *file.content == *bytes)
 }
 
 /// Puts everything of one tree into another.
@@ -242,6 +247,7 @@ mod tests {
 
     use crate::made::Facts;
     use crate::project::ImageFolder;
+    use crate::stack::PackageSource;
 
     const IMAGE: &str = r#"
 name = "tiny"
@@ -299,6 +305,7 @@ why = "there is a newer one"
         let data = Content::from(tar.finish());
         Package {
             key,
+            source: PackageSource::Archive,
             control: format!("Package: {name}").into(),
             md5sums: md5sums.into(),
             records: BTreeMap::new(),
@@ -319,7 +326,7 @@ why = "there is a newer one"
         let image = image();
         let spec = &image.spec;
         let facts = Facts { series: "9.9".to_owned(), prefix: "/opt".to_owned(), apt_sources: String::new() };
-        let stack = Stack::new(packages, Tree::new(), &image, &spec.layers, &facts).unwrap();
+        let stack = Stack::new(packages, None, Tree::new(), &image, &spec.layers, &facts).unwrap();
         let drop: Vec<&Drop> = spec.drop.iter().collect();
         let policy =
             Policy { layers: &spec.layers, drop: &drop, shrink: &spec.shrink, prefix: &facts.prefix };

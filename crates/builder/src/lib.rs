@@ -1,13 +1,14 @@
 //! From a matrix to checked images: the order of stages, and what of them is cached.
 //!
 //! A [`project::Project`] is read as a whole, [`plan`] names its targets, [`selection`] takes those that are meant, [`locking`] answers what they ask for,
-//! `packages` brings it, `stack` makes one tree of it, `layers` chooses what an image keeps, `verify` says whether it may
+//! `packages` and `image_source` bring it, `stack` makes one tree of it, `layers` chooses what an image keeps, `verify` says whether it may
 //! leave, `inventory` lists what it holds, `contents` keeps what came of it, `assemble` writes images of that, and `declare`
 //! puts their bills of materials beside them. A [`Builder`] does these in order.
 
 pub mod build;
 pub mod check;
 pub mod explain;
+pub mod image_source;
 pub mod locking;
 pub mod observer;
 pub mod plan;
@@ -31,12 +32,14 @@ mod shrink;
 mod source;
 mod stack;
 mod status;
+mod underlay;
 mod verify;
 
 use std::path::{Path, PathBuf};
 
 use cache::{Client, Store};
 use jiff::Timestamp;
+use registry::{Hosts, Keychain};
 use schema::image::ImageSpec;
 use schema::lock::{Lock, SetKey};
 use schema::matrix::Mirror;
@@ -44,6 +47,7 @@ use schema::{Architecture, Digest};
 
 pub use error::BuildError;
 
+use crate::image_source::Images;
 use crate::observer::{Observer, Unobserved};
 use crate::plan::Target;
 use crate::project::Project;
@@ -70,6 +74,8 @@ pub struct Options {
     pub apt_sources: Vec<(PathBuf, String)>,
     /// How to connect.
     pub client: cache::Options,
+    /// Who we are to registries.
+    pub keychain: Keychain,
     /// The identity of the program that builds: what another one built is not taken for its own.
     pub tool: Digest,
     /// How a sandbox starts.
@@ -95,6 +101,7 @@ pub struct Builder {
     parts: contents::Parts,
     store: Store,
     client: Client,
+    hosts: Hosts,
     options: Options,
     now: Timestamp,
 }
@@ -109,6 +116,7 @@ impl Builder {
         project.image.switch_off(&options.keep)?;
         Ok(Self {
             parts: contents::Parts::of(&project.image),
+            hosts: image_source::hosts(&project.matrix.registries)?,
             project,
             store: Store::open(&options.cache)?,
             client: Client::new(options.client.clone())?,
@@ -151,12 +159,20 @@ impl Builder {
 
     /// The full version of a target's Ruby.
     fn ruby(&self, lock: &Lock, target: &Target) -> Result<String, BuildError> {
+        // An image that does not have it is told with what it has.
+        target.prefix(lock)?;
         let version = target.locked_version(self.spec(), lock);
         version.filter(|version| target.row.ruby.has(version)).ok_or_else(|| BuildError::OtherRuby {
             image: target.to_string(),
             origin: target.origin(),
             series: target.row.ruby.to_string(),
         })
+    }
+
+    /// Who brings the images that Rubies are taken from.
+    fn image_sources<'b>(&'b self, observer: &'b dyn Observer) -> Images<'b> {
+        let Self { project, store, client, hosts, options, .. } = self;
+        Images { store, client, hosts, keychain: &options.keychain, root: &project.root, observer }
     }
 
     fn fetch(

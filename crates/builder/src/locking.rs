@@ -4,10 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use schema::Architecture;
 use schema::image::ImageSpec;
-use schema::lock::{Lock, LockedPackage, LockedSuite, PackageKey, SetKey};
-use schema::matrix::Matrix;
+use schema::lock::{ImageKey, Lock, LockedPackage, LockedSuite, PackageKey, SetKey};
+use schema::matrix::{ImageName, Matrix};
+use schema::{Architecture, Digest};
 
 use crate::plan::{self, Target};
 use crate::selection::Architectures;
@@ -91,6 +91,8 @@ pub fn tidy(lock: &mut Lock, matrix: &Matrix, spec: &ImageSpec) {
     let suites: BTreeSet<&String> =
         matrix.distros.values().flat_map(|distro| distro.suites.iter().chain(&distro.security)).collect();
     lock.suites.retain(|suite| suites.contains(&suite.name));
+    let images: Vec<&ImageName> = matrix.rows.iter().filter_map(|row| row.source.image()).collect();
+    lock.images.retain(|key, _| images.contains(&&key.image));
 }
 
 /// How two locks differ.
@@ -98,6 +100,8 @@ pub fn tidy(lock: &mut Lock, matrix: &Matrix, spec: &ImageSpec) {
 pub struct LockChange {
     /// The packages whose version differs, by distro and architecture.
     pub packages: BTreeMap<Base, Vec<PackageChange>>,
+    /// The images whose digest differs: what it was, and what it is.
+    pub images: BTreeMap<ImageKey, (Option<Digest>, Option<Digest>)>,
 }
 
 /// A package whose version differs.
@@ -114,6 +118,7 @@ pub struct PackageChange {
 impl LockChange {
     /// What it takes from `before` to `after`.
     pub fn between(before: &Lock, after: &Lock) -> Self {
+        let images = images_between(before, after);
         let (before, after) = (versions(before), versions(after));
         let bases: BTreeSet<&Base> = before.keys().chain(after.keys()).collect();
         let mut packages = BTreeMap::new();
@@ -134,13 +139,20 @@ impl LockChange {
                 packages.insert(base.clone(), changes);
             }
         }
-        Self { packages }
+        Self { packages, images }
     }
 
-    /// Whether the locks have the same packages.
+    /// Whether the locks have the same packages and images.
     pub fn is_empty(&self) -> bool {
-        self.packages.is_empty()
+        self.packages.is_empty() && self.images.is_empty()
     }
+}
+
+fn images_between(before: &Lock, after: &Lock) -> BTreeMap<ImageKey, (Option<Digest>, Option<Digest>)> {
+    let keys: BTreeSet<&ImageKey> = before.images.keys().chain(after.images.keys()).collect();
+    let digest = |lock: &Lock, key| lock.images.get(key).map(|image| image.digest);
+    let changes = keys.into_iter().map(|key| (key.clone(), (digest(before, key), digest(after, key))));
+    changes.filter(|(_, (before, after))| before != after).collect()
 }
 
 fn versions(lock: &Lock) -> BTreeMap<Base, BTreeMap<String, String>> {
@@ -171,6 +183,15 @@ impl fmt::Display for LockChange {
                 write!(formatter, "\n  {name} {} -> {}", version(before), version(after))?;
             }
         }
+        for (ImageKey { image, architecture }, (before, after)) in &self.images {
+            write!(formatter, "{between}locked {image} {architecture}:")?;
+            between = "\n";
+            match (before, after) {
+                (Some(before), Some(after)) => write!(formatter, " {before} -> {after}")?,
+                (None, Some(after)) => write!(formatter, " {after}")?,
+                (_, None) => write!(formatter, " (none)")?,
+            }
+        }
         Ok(())
     }
 }
@@ -178,7 +199,7 @@ impl fmt::Display for LockChange {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use schema::Digest;
+    use schema::lock::LockedImage;
 
     fn key(distro: &str, want: &str) -> SetKey {
         SetKey {
@@ -237,6 +258,23 @@ mod tests {
           ruby 1 -> (none)
         ");
         assert!(LockChange::between(&lock, &lock).is_empty());
+    }
+
+    #[test]
+    fn an_image_changes_by_its_digest() {
+        let lock = |digest: Option<&[u8]>| {
+            let key = ImageKey {
+                image: ImageName::Registry("ruby:3.4".parse().unwrap()),
+                architecture: Architecture::Amd64,
+            };
+            let found = |bytes| LockedImage { digest: Digest::of(bytes), rubies: BTreeSet::new() };
+            Lock { images: digest.map(|bytes| (key, found(bytes))).into_iter().collect(), ..Lock::default() }
+        };
+        let change = |before, after| LockChange::between(&lock(before), &lock(after)).to_string();
+        insta::assert_snapshot!(change(None, Some(b"1")), @"locked docker.io/library/ruby:3.4 amd64: sha256:6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b");
+        insta::assert_snapshot!(change(Some(b"1"), Some(b"2")), @"locked docker.io/library/ruby:3.4 amd64: sha256:6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b -> sha256:d4735e3a265e16eee03f59718b9b5d03019c07d8b6c51f90da3a666eec13ab35");
+        insta::assert_snapshot!(change(Some(b"1"), None), @"locked docker.io/library/ruby:3.4 amd64: (none)");
+        assert!(LockChange::between(&lock(Some(b"1")), &lock(Some(b"1"))).is_empty());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What a build tells while it runs. Libraries do not print: whoever wants to see a build watches it.
 
 use schema::Digest;
+use schema::matrix::ImageName;
 
 use crate::locking::LockChange;
 
@@ -41,6 +42,20 @@ pub enum Event<'a> {
     },
     /// Every package is there.
     FetchingDone,
+    /// An image that a Ruby is taken from is about to be pulled.
+    Pulling {
+        /// The image.
+        image: &'a ImageName,
+        /// How many bytes it has.
+        bytes: u64,
+    },
+    /// Bytes of that image have come, or were there.
+    Pulled {
+        /// How many more.
+        bytes: u64,
+    },
+    /// All of that image is there, or it cannot be had.
+    PullingDone,
     /// An image has come to a stage.
     Stage {
         /// Its name.

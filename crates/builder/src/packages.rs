@@ -11,7 +11,7 @@ use schema::lock::{LockedPackage, PackageKey};
 
 use crate::mirrors::Mirrors;
 use crate::observer::{Event, Observer};
-use crate::stack::Package;
+use crate::stack::{Package, PackageSource};
 
 /// Connections at once: enough to hide the waiting, few enough to be polite.
 const CONNECTIONS: NonZeroUsize = NonZeroUsize::new(6).expect("more than none");
@@ -158,6 +158,7 @@ fn open_one(
         .derive(DATA, &locked.digest, |out| deb.data_tar(out, DATA_LIMIT).map(|_| ()).map_err(failed))?;
     Ok(Package {
         key: key.clone(),
+        source: PackageSource::Archive,
         control: deb.control().into(),
         md5sums: deb.md5sums().map(|sums| sums.to_vec()).unwrap_or_default(),
         records: deb.records().clone(),

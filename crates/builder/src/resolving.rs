@@ -7,7 +7,7 @@ use debian::relation::Relation;
 use debian::{Archive, ArchiveName, PackageRecord, Suite, SuiteIndex, Universe, resolve};
 use rayon::prelude::*;
 use schema::Architecture;
-use schema::lock::{Lock, LockedPackage, LockedSuite, PackageKey, SetKey};
+use schema::lock::{ImageKey, Lock, LockedImage, LockedPackage, LockedSuite, PackageKey, SetKey};
 
 use crate::locking::{self, Base, LockChange, Resolution, Wish};
 use crate::observer::{Event, Observer};
@@ -15,6 +15,7 @@ use crate::plan::{self, Target};
 use crate::project::LOCK;
 use crate::replace::replace;
 use crate::selection::{Architectures, Selection};
+use crate::source::rubies_of;
 use crate::{BuildError, Builder, LockUse};
 
 /// The part of an archive that the images are made of.
@@ -30,22 +31,29 @@ impl Builder {
         all.extend_from_slice(targets);
         let wishes = locking::wishes(&all, self.spec());
         let missing = locking::unanswered(&lock, &wishes);
-        if missing.is_empty() {
+        // Of these only what is asked for now: another run needs no registry.
+        let images = targets.iter().filter(|target| !target.has_locked_image(&lock));
+        let images: BTreeSet<ImageKey> = images.filter_map(Target::image_key).collect();
+        if missing.is_empty() && images.is_empty() {
             return Ok(lock);
         }
         if self.options.lock == LockUse::Keep {
+            if let (true, Some(ImageKey { image, architecture })) = (missing.is_empty(), images.first()) {
+                let (image, architecture) = (image.clone(), *architecture);
+                return Err(BuildError::ImageLockedOut { image, architecture });
+            }
             let bases: Vec<String> = missing.iter().map(|(distro, on)| format!("{distro} {on}")).collect();
             return Err(BuildError::LockedOut { bases: bases.join(", ") });
         }
         let wishes = wishes.into_iter().filter(|(base, _)| missing.contains(base)).collect();
-        let (lock, change) = self.resolved(&lock, &wishes, observer)?;
-        self.check_rubies(&lock, &all)?;
-        self.write_lock(&lock)?;
-        observer.observe(&Event::Relocked(&change));
-        Ok(lock)
+        let resolved = self.resolved(&lock, &wishes, &images, observer)?;
+        self.check_rubies(&resolved, &all)?;
+        self.write_lock(&resolved)?;
+        observer.observe(&Event::Relocked(&LockChange::between(&lock, &resolved)));
+        Ok(resolved)
     }
 
-    /// Resolves every distro anew, for the architectures of the matrix and those that the lock has besides. With `dry_run`
+    /// Resolves every distro anew, and every image that is locked, for the architectures of the matrix and those that the lock has besides. With `dry_run`
     /// the lock stays as it is.
     ///
     /// # Errors
@@ -58,25 +66,30 @@ impl Builder {
             .chain(locked.into_iter().map(Architectures::Only))
             .flat_map(|architectures| plan::targets(&self.project.matrix, self.spec(), host, architectures))
             .collect();
-        let (lock, change) = self.resolved(&lock, &locking::wishes(&targets, self.spec()), observer)?;
-        self.check_rubies(&lock, &targets)?;
+        let images = targets.iter().filter(|target| target.has_locked_image(&lock));
+        let images: BTreeSet<ImageKey> = images.filter_map(Target::image_key).collect();
+        let wishes = locking::wishes(&targets, self.spec());
+        let resolved = self.resolved(&lock, &wishes, &images, observer)?;
+        self.check_rubies(&resolved, &targets)?;
         if !dry_run {
-            self.write_lock(&lock)?;
+            self.write_lock(&resolved)?;
         }
-        Ok(change)
+        Ok(LockChange::between(&lock, &resolved))
     }
 
-    /// Whether every distro has the Ruby that its rows say.
+    /// Whether every distro and every locked image has the Ruby that its rows say.
     fn check_rubies(&self, lock: &Lock, targets: &[Target]) -> Result<(), BuildError> {
-        targets.iter().try_for_each(|target| self.ruby(lock, target).map(drop))
+        let mut known = targets.iter().filter(|target| target.has_locked_image(lock));
+        known.try_for_each(|target| self.ruby(lock, target).map(drop))
     }
 
     fn resolved(
         &self,
         before: &Lock,
         wishes: &BTreeMap<Base, BTreeSet<Wish>>,
+        images: &BTreeSet<ImageKey>,
         observer: &dyn Observer,
-    ) -> Result<(Lock, LockChange), BuildError> {
+    ) -> Result<Lock, BuildError> {
         let distros: BTreeSet<&String> = wishes.keys().map(|(distro, _)| distro).collect();
         for distro in distros {
             observer.observe(&Event::Resolving { distro });
@@ -87,9 +100,12 @@ impl Builder {
         for (base, resolution) in wishes.keys().zip(resolutions) {
             locking::replace(&mut lock, base, resolution?);
         }
+        for key in images {
+            let (digest, tree) = self.image_sources(observer).bring(key, None)?;
+            lock.images.insert(key.clone(), LockedImage { digest, rubies: rubies_of(&tree) });
+        }
         locking::tidy(&mut lock, &self.project.matrix, self.spec());
-        let change = LockChange::between(before, &lock);
-        Ok((lock, change))
+        Ok(lock)
     }
 
     fn resolve(

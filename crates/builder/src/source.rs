@@ -3,27 +3,51 @@
 
 use std::collections::BTreeSet;
 
-use schema::image::ImageSpec;
-use schema::lock::Lock;
+use rootfs::{RootPath, Tree};
+use schema::image::{ImageSpec, LayerSpec};
+use schema::lock::{ImageKey, Lock, LockedImage, LockedRuby};
 use schema::matrix::Source;
 
+use crate::BuildError;
+use crate::image_source::{ImageFault, ImageSourceError};
 use crate::plan::Target;
 
 /// What stands for the package of the Ruby in the name of another one.
 const PACKAGE: &str = "{package}";
 
+/// Where a Ruby may be in an image, the better first.
+const PREFIXES: [&str; 2] = ["/usr/local", "/usr"];
+
 impl Target {
     /// The folder that the Ruby was installed to.
-    pub(crate) fn prefix(&self) -> &'static str {
-        match self.row.source {
-            Source::Package(_) => "/usr",
+    ///
+    /// # Errors
+    /// An image that is not locked yet.
+    pub(crate) fn prefix(&self, lock: &Lock) -> Result<String, BuildError> {
+        match self.locked_image(lock)? {
+            None => Ok("/usr".to_owned()),
+            Some((_, image)) => {
+                self.ruby_in(image).map(|ruby| ruby.prefix.clone()).ok_or_else(|| self.no_ruby(image))
+            }
         }
     }
 
-    /// The packages that the Ruby comes in.
+    /// Layers of the image, lowest first, by what they are chosen from: all from the packages of the row, or those below
+    /// the Ruby's from these alone, so that the rows of a distro share them, and the rest from its image too.
+    pub(crate) fn stages<'l>(&self, layers: &'l [LayerSpec]) -> Vec<&'l [LayerSpec]> {
+        let below = match self.row.source {
+            Source::Package(_) => 0,
+            Source::Image(_) => layers.iter().take_while(|layer| !layer.asks_for_ruby()).count(),
+        };
+        let (below, above) = layers.split_at(below);
+        [below, above].into_iter().filter(|stage| !stage.is_empty()).collect()
+    }
+
+    /// The packages of the distro that the Ruby comes in.
     pub(crate) fn ruby_packages(&self) -> BTreeSet<String> {
         match &self.row.source {
             Source::Package(package) => BTreeSet::from([package.clone()]),
+            Source::Image(_) => BTreeSet::new(),
         }
     }
 
@@ -31,17 +55,22 @@ impl Target {
     pub(crate) fn asked_for(&self, packages: &[String]) -> BTreeSet<String> {
         match &self.row.source {
             Source::Package(package) => packages.iter().map(|want| want.replace(PACKAGE, package)).collect(),
+            Source::Image(_) => packages.iter().filter(|want| !want.contains(PACKAGE)).cloned().collect(),
         }
     }
 
     /// The full version of the Ruby, as the lock has it: `3.3.8` of `ruby3.3 3.3.8-2`.
     pub fn locked_version(&self, spec: &ImageSpec, lock: &Lock) -> Option<String> {
-        match self.row.source {
+        match &self.row.source {
             Source::Package(_) => {
                 let versioned = format!("ruby{}", self.row.ruby);
                 let set = self.image_set(spec);
                 let (package, _) = lock.set(&set)?.find(|(package, _)| package.name == versioned)?;
                 Some(upstream_version(&package.version).to_owned())
+            }
+            Source::Image(_) => {
+                let (_, image) = self.locked_image(lock).ok()??;
+                self.ruby_in(image).map(|ruby| ruby.version.clone())
             }
         }
     }
@@ -50,8 +79,65 @@ impl Target {
     pub(crate) fn origin(&self) -> String {
         match &self.row.source {
             Source::Package(package) => format!("package {package} of its distro"),
+            Source::Image(image) => format!("the image {image}"),
         }
     }
+
+    /// The image that the Ruby is taken from, if it is of one.
+    pub(crate) fn image_key(&self) -> Option<ImageKey> {
+        match &self.row.source {
+            Source::Package(_) => None,
+            Source::Image(image) => Some(ImageKey { image: image.clone(), architecture: self.architecture }),
+        }
+    }
+
+    /// What the lock has of the image that the Ruby is taken from, if it is of one.
+    ///
+    /// # Errors
+    /// An image that is not locked yet.
+    pub(crate) fn locked_image<'l>(
+        &self,
+        lock: &'l Lock,
+    ) -> Result<Option<(ImageKey, &'l LockedImage)>, BuildError> {
+        let Some(key) = self.image_key() else { return Ok(None) };
+        match lock.images.get(&key) {
+            Some(locked) => Ok(Some((key, locked))),
+            None => Err(BuildError::ImageNotLocked { image: key.image, architecture: key.architecture }),
+        }
+    }
+
+    /// Whether there is no image that the lock would have to know and does not.
+    pub(crate) fn has_locked_image(&self, lock: &Lock) -> bool {
+        self.image_key().is_none_or(|key| lock.images.contains_key(&key))
+    }
+
+    /// The Ruby of the row among those of an image.
+    fn ruby_in<'l>(&self, image: &'l LockedImage) -> Option<&'l LockedRuby> {
+        let in_prefix = |prefix: &&str| {
+            let mut rubies = image.rubies.iter().filter(|ruby| ruby.prefix == **prefix).rev();
+            rubies.find(|ruby| self.row.ruby.has(&ruby.version))
+        };
+        PREFIXES.iter().find_map(in_prefix)
+    }
+
+    fn no_ruby(&self, image: &LockedImage) -> BuildError {
+        let rubies = image.rubies.iter().map(|ruby| format!("Ruby {} in {}", ruby.version, ruby.prefix));
+        let source = ImageFault::NoRuby { series: self.row.ruby.to_string(), rubies: rubies.collect() };
+        match self.image_key() {
+            Some(key) => ImageSourceError::Image { image: key.image, source }.into(),
+            None => unreachable!("a Ruby is looked for in an image that it is taken from"),
+        }
+    }
+}
+
+/// The Rubies of an image.
+pub(crate) fn rubies_of(tree: &Tree) -> BTreeSet<LockedRuby> {
+    let of_prefix = |prefix: &&str| {
+        let path = RootPath::parse(*prefix).expect("a constant path");
+        let locked = |version| LockedRuby { prefix: (*prefix).to_owned(), version };
+        analyzer::ruby::versions(tree, &path).into_iter().map(locked).collect::<Vec<_>>()
+    };
+    PREFIXES.iter().flat_map(of_prefix).collect()
 }
 
 /// A Debian version without its epoch and revision (Debian Policy 5.6.12). What comes after `+really` is the version that
@@ -105,9 +191,42 @@ roots = []
 
     #[test]
     fn a_row_asks_for_what_its_ruby_comes_in() {
-        let (target, spec) = target("{ package = \"ruby3.3\" }");
-        let wants = ["ruby3.3", "ruby3.3-data", "tzdata"].map(str::to_owned);
-        assert_eq!(target.image_set(&spec).wants, wants.into());
+        for (source, wants) in [
+            ("{ package = \"ruby3.3\" }", &["ruby3.3", "ruby3.3-data", "tzdata"][..]),
+            ("{ image = \"ruby:3.3\" }", &["tzdata"]),
+        ] {
+            let (target, spec) = target(source);
+            let wants: BTreeSet<String> = wants.iter().map(|want| (*want).to_owned()).collect();
+            assert_eq!(target.image_set(&spec).wants, wants, "{source}");
+        }
+    }
+
+    #[test]
+    fn of_the_rubies_of_an_image_the_one_of_the_row_is_meant() {
+        let (target, spec) = target("{ image = \"ruby:3.3\" }");
+        let key = target.image_key().unwrap();
+        let ruby = |(prefix, version): &(&str, &str)| LockedRuby {
+            prefix: (*prefix).to_owned(),
+            version: (*version).to_owned(),
+        };
+        for (rubies, meant) in [
+            (&[("/usr/local", "3.3.8")][..], Some(("/usr/local", "3.3.8"))),
+            (&[("/usr", "3.3.1"), ("/usr/local", "3.3.8")], Some(("/usr/local", "3.3.8"))),
+            (&[("/usr", "3.3.1"), ("/usr/local", "3.4.5")], Some(("/usr", "3.3.1"))),
+            (&[("/usr/local", "3.30.1")], None),
+            (&[], None),
+        ] {
+            let found = LockedImage {
+                digest: schema::Digest::of(b"manifest"),
+                rubies: rubies.iter().map(ruby).collect(),
+            };
+            let lock = Lock { images: [(key.clone(), found)].into(), ..Lock::default() };
+            let prefix = target.prefix(&lock);
+            assert_eq!(prefix.as_deref().ok(), meant.map(|(prefix, _)| prefix), "{rubies:?}");
+            assert_eq!(target.locked_version(&spec, &lock).as_deref(), meant.map(|(_, version)| version));
+        }
+        let error = target.prefix(&Lock::default()).unwrap_err().to_string();
+        assert_eq!(error, "matrix.lock does not have the image docker.io/library/ruby:3.3 for amd64");
     }
 
     #[test]

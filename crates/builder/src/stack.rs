@@ -9,6 +9,7 @@ use schema::lock::PackageKey;
 
 use crate::made::{self, Facts, MadeError};
 use crate::project::ImageFolder;
+use crate::underlay::Underlay;
 
 /// The links that every Debian since bookworm has at the top of its root, and that debootstrap, not a package, makes
 /// before bookworm (Debian Policy 10.1, file-hierarchy(7)). A package's `/lib/x` goes to `/usr/lib/x` through them.
@@ -19,13 +20,15 @@ const MERGED_USR: [&str; 4] = ["bin", "sbin", "lib", "lib64"];
 pub(crate) struct Package {
     /// Which it is.
     pub key: PackageKey,
+    /// Where it was found.
+    pub source: PackageSource,
     /// Its control file (deb-control(5)).
     pub control: Vec<u8>,
     /// Its list of MD5 sums, where it has one (deb-md5sums(5)).
     pub md5sums: Vec<u8>,
     /// What else its control archive has, by name.
     pub records: BTreeMap<String, Content>,
-    /// Its files.
+    /// Its files; empty where it was found installed.
     pub data: Content,
 }
 
@@ -35,6 +38,15 @@ impl Package {
         let control = String::from_utf8_lossy(&self.control);
         control.lines().find_map(|line| Some(line.strip_prefix(name)?.strip_prefix(':')?.trim().to_owned()))
     }
+}
+
+/// Where a package was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PackageSource {
+    /// In the archive of the distro.
+    Archive,
+    /// Installed in the image that a Ruby is taken from: its files are there as they are, whatever it brought.
+    Image,
 }
 
 /// A tree and where its entries came from.
@@ -68,6 +80,9 @@ pub enum TreeError {
         /// What is wrong.
         source: StackError,
     },
+    /// The files of an image do not fit.
+    #[error("cannot put packages on the image that the Ruby is taken from")]
+    Underlay(#[source] InsertError),
     /// The links of merged /usr do not fit.
     #[error("cannot merge /usr")]
     MergedUsr(#[source] InsertError),
@@ -80,13 +95,14 @@ pub enum TreeError {
 }
 
 impl<'a> Stack<'a> {
-    /// Stacks `packages`, in their order, what an image has of `lower` on them, and the made files of `layers` on that;
-    /// `facts` go into these. What `lower` has stays as it is there: a package gives what is missing in it.
+    /// Stacks `packages`, in their order, on what lies below them, what an image has of `lower` on them, and the made
+    /// files of `layers` on that; `facts` go into these. What `lower` has stays as it is there: a package gives what is missing in it.
     ///
     /// # Errors
     /// When a package is no acceptable one, or a file cannot be made.
     pub(crate) fn new(
         packages: &'a [Package],
+        underlay: Option<&Underlay>,
         lower: Tree,
         image: &ImageFolder,
         layers: &[LayerSpec],
@@ -94,7 +110,11 @@ impl<'a> Stack<'a> {
     ) -> Result<Self, TreeError> {
         let made = made_origin(packages);
         let mut tree = merged_usr(made).map_err(TreeError::MergedUsr)?;
-        for (origin, package) in (0..).map(Origin).zip(packages) {
+        if let Some(underlay) = underlay {
+            underlay.lay(&mut tree, packages, made).map_err(TreeError::Underlay)?;
+        }
+        let archived = (0..).map(Origin).zip(packages);
+        for (origin, package) in archived.filter(|(_, package)| package.source == PackageSource::Archive) {
             stack_package(&mut tree, package, origin)?;
         }
         for (path, entry) in lower.iter() {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use md5::{Digest as _, Md5};
 use rootfs::{Kind, RootPath, Tree};
 
-use crate::stack::{Package, Stack};
+use crate::stack::{Package, PackageSource, Stack};
 
 /// Where the records are.
 pub(crate) const FOLDER: &str = "/var/lib/dpkg/status.d";
@@ -30,15 +30,16 @@ pub(crate) fn records<'a>(
             control.push(b'\n');
         }
         records.insert(path(""), control);
-        records.insert(path(".md5sums"), sums_of(&package.md5sums, stack, image));
+        records.insert(path(".md5sums"), sums_of(package, stack, image));
     }
     records
 }
 
-/// The lines of an `md5sums` file whose file is in the image, with the sum that it has there.
-pub(crate) fn sums_of(md5sums: &[u8], stack: &Stack<'_>, image: &Tree) -> Vec<u8> {
+/// The lines of a package's `md5sums` whose file is in the image, with the sum that it has there.
+pub(crate) fn sums_of(package: &Package, stack: &Stack<'_>, image: &Tree) -> Vec<u8> {
     let mut kept = Vec::new();
-    for line in md5sums.split(|byte| *byte == b'\n') {
+    let is_as_brought = package.source == PackageSource::Archive;
+    for line in package.md5sums.split(|byte| *byte == b'\n') {
         // 32 digits, two spaces, and a path without a slash in front (deb-md5sums(5)).
         let Some(name) = line.get(32..).and_then(|rest| rest.strip_prefix(b"  ")) else { continue };
         let Ok(path) = RootPath::parse([b"/", name].concat()) else { continue };
@@ -49,8 +50,10 @@ pub(crate) fn sums_of(md5sums: &[u8], stack: &Stack<'_>, image: &Tree) -> Vec<u8
         }
         let brought = stack.tree.get(&resolved.path).filter(|entry| stack.package(entry).is_some());
         match brought.map(|entry| &entry.kind) {
-            Some(Kind::File(brought)) if brought.inode == file.inode => kept.extend_from_slice(line),
-            // A rule made it smaller, in this layer or in a lower one.
+            Some(Kind::File(brought)) if is_as_brought && brought.inode == file.inode => {
+                kept.extend_from_slice(line);
+            }
+            // A rule made it smaller, in this layer or in a lower one; or it was installed, and may have changed since.
             _ => {
                 kept.extend_from_slice(hex::encode(Md5::digest(&file.content)).as_bytes());
                 kept.extend_from_slice(&line[32..]);

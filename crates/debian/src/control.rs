@@ -43,6 +43,11 @@ impl<'a> Paragraph<'a> {
         self.fields.iter().find(|field| field.name.eq_ignore_ascii_case(name)).map(|field| field.value)
     }
 
+    /// Every field with its value, in the order of the text.
+    pub(crate) fn fields(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
+        self.fields.iter().map(|field| (field.name, field.value))
+    }
+
     /// The lines of a field's value without the white space around them, comments and empty lines left out.
     pub(crate) fn lines(&self, name: &str) -> impl Iterator<Item = &'a str> {
         let lines = self.get(name).unwrap_or_default().lines();

@@ -21,6 +21,7 @@ pub mod relation;
 mod release;
 mod resolve;
 mod sources;
+pub mod status;
 mod suite;
 mod universe;
 mod version;

@@ -20,6 +20,7 @@ pub mod media_type;
 mod artifact;
 mod atomic;
 mod contents;
+mod docker_archive;
 mod error;
 mod image;
 mod image_index;
@@ -35,6 +36,7 @@ mod writer;
 
 pub use artifact::NewArtifact;
 pub use contents::{Contents, Referrer};
+pub use docker_archive::{ArchiveError, ArchivedImage};
 pub use error::{Fault, LayoutError};
 pub use image::{Image, ImageLayer};
 pub use image_index::{ImageIndex, Prefer};

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
 pub use addition::{Addition, RowOption, Variant};
-pub use path::{ImagePath, Pattern};
+pub use path::{ImagePath, OwnPattern, Pattern};
 pub use value::{Always, Mode, User};
 
 use crate::name;
@@ -43,6 +43,8 @@ pub struct ImageSpec {
     pub drop: Vec<Drop>,
     /// What of it is made smaller.
     pub shrink: Vec<Shrink>,
+    /// What an image that a Ruby is taken from is taken not to have.
+    pub overlook: Vec<Overlook>,
     /// Needs that are known not to be met.
     pub accept: Vec<Accept>,
     /// The gems that the checks may install.
@@ -94,6 +96,13 @@ pub struct LayerSpec {
     /// It has every file of its packages that no lower layer has, and the records that dpkg keeps of them: they are
     /// installed, but for what rules leave out. Nothing of it is made smaller.
     pub installed: bool,
+}
+
+impl LayerSpec {
+    /// Whether it has something from where the Ruby is.
+    pub fn asks_for_ruby(&self) -> bool {
+        self.roots.iter().any(|root| root.path.is_in_prefix())
+    }
 }
 
 /// Files that are in the image for their own sake.
@@ -177,6 +186,16 @@ pub struct Shrink {
     /// Which files; those of another kind stay as they are.
     pub paths: Vec<Pattern>,
     /// Why nobody misses what goes.
+    pub why: String,
+}
+
+/// Files of an image that a Ruby is taken from that no other image gets: as if they were not there.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Overlook {
+    /// Which; a folder goes with all below it.
+    pub paths: Vec<OwnPattern>,
+    /// Why.
     pub why: String,
 }
 
@@ -268,6 +287,8 @@ struct Written {
     drop: Vec<Spanned<Drop>>,
     #[serde(default)]
     shrink: Vec<Spanned<Shrink>>,
+    #[serde(default)]
+    overlook: Vec<Overlook>,
     #[serde(default)]
     accept: Vec<Accept>,
     gems: Option<Gems>,
@@ -366,6 +387,7 @@ impl ImageSpec {
             options: options.collect::<Result<_, _>>()?,
             drop: written.drop.into_iter().map(Spanned::into_inner).collect(),
             shrink: written.shrink.into_iter().map(Spanned::into_inner).collect(),
+            overlook: written.overlook,
             accept: written.accept,
             gems: written.gems,
             checks: written.checks.into_iter().map(Spanned::into_inner).collect(),

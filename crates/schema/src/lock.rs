@@ -1,5 +1,7 @@
-//! `matrix.lock`: every package behind the matrix, by version and SHA-256. Generated, committed, and used as Cargo uses
+//! `matrix.lock`: every package and image behind the matrix, by version and SHA-256. Generated, committed, and used as Cargo uses
 //! its lock: what it says is what is built, and only `cargo xtask update` or a changed matrix changes it.
+//!
+//! An image that a Ruby is taken from is locked when it is first built from: by the digest of its manifest.
 //!
 //! A *set* is what one wish list (the packages that a row asks for) came to on one distro and architecture.
 
@@ -8,11 +10,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::matrix::ImageName;
 use crate::text::{Document, ParseError};
 use crate::{Architecture, Digest};
 
 const HEADER: &str = "\
-# Generated: every package behind matrix.toml, by version and SHA-256. Do not edit.
+# Generated: every package and image behind matrix.toml, by version and SHA-256. Do not edit.
 # `cargo xtask update` resolves the suites anew and shows what changes.
 
 ";
@@ -29,6 +32,38 @@ pub struct Lock {
     pub sets: BTreeMap<SetKey, BTreeSet<PackageKey>>,
     /// The packages of all sets.
     pub packages: BTreeMap<PackageKey, LockedPackage>,
+    /// The images that Rubies are taken from.
+    pub images: BTreeMap<ImageKey, LockedImage>,
+}
+
+/// An image for one architecture.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImageKey {
+    /// Where it is.
+    pub image: ImageName,
+    /// For which architecture.
+    pub architecture: Architecture,
+}
+
+/// What an image was found to be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LockedImage {
+    /// The digest of its manifest; of its configuration, in an archive of Docker's, which has no manifest.
+    pub digest: Digest,
+    /// The Rubies in it.
+    pub rubies: BTreeSet<LockedRuby>,
+}
+
+/// A Ruby in an image.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LockedRuby {
+    /// The folder that it was installed to.
+    pub prefix: String,
+    /// Its full version: `3.4.5`.
+    pub version: String,
 }
 
 /// One state of a suite.
@@ -112,6 +147,16 @@ struct Written {
     sets: Vec<WrittenSet>,
     #[serde(default)]
     packages: Vec<WrittenPackage>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    images: Vec<WrittenImage>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WrittenImage {
+    #[serde(flatten)]
+    key: ImageKey,
+    #[serde(flatten)]
+    found: LockedImage,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -148,6 +193,7 @@ impl Lock {
             suites: written.suites.into_iter().collect(),
             sets: written.sets.into_iter().map(|set| (set.key, set.packages)).collect(),
             packages: written.packages.into_iter().map(|entry| (entry.package, entry.at)).collect(),
+            images: written.images.into_iter().map(|entry| (entry.key, entry.found)).collect(),
         };
         for package in lock.sets.values().flatten() {
             if !lock.packages.contains_key(package) {
@@ -176,6 +222,11 @@ impl Lock {
                 .iter()
                 .map(|(package, at)| WrittenPackage { package: package.clone(), at: at.clone() })
                 .collect(),
+            images: self
+                .images
+                .iter()
+                .map(|(key, found)| WrittenImage { key: key.clone(), found: found.clone() })
+                .collect(),
         };
         let body =
             toml::to_string_pretty(&written).expect("tables of strings and numbers can be written as TOML");
@@ -201,6 +252,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::matrix::LocalImage;
 
     fn package(name: &str) -> PackageKey {
         PackageKey { name: name.to_owned(), version: "1.0-1".to_owned(), architecture: "amd64".to_owned() }
@@ -232,6 +284,22 @@ mod tests {
                 (key("c"), BTreeSet::from([package("b"), package("c")])),
             ]),
             packages: ["a", "b", "c"].map(|name| (package(name), at(name))).into(),
+            images: BTreeMap::from([(
+                ImageKey {
+                    image: ImageName::Layout(LocalImage {
+                        path: "vendor".to_owned(),
+                        name: Some("3.4".to_owned()),
+                    }),
+                    architecture: Architecture::Amd64,
+                },
+                LockedImage {
+                    digest: Digest::of(b"manifest"),
+                    rubies: BTreeSet::from([LockedRuby {
+                        prefix: "/usr/local".to_owned(),
+                        version: "3.4.5".to_owned(),
+                    }]),
+                },
+            )]),
         }
     }
 
@@ -247,7 +315,7 @@ mod tests {
         let mut small = lock();
         small.retain(&BTreeSet::from([key("c")]));
         insta::assert_snapshot!(small.render(), @r#"
-        # Generated: every package behind matrix.toml, by version and SHA-256. Do not edit.
+        # Generated: every package and image behind matrix.toml, by version and SHA-256. Do not edit.
         # `cargo xtask update` resolves the suites anew and shows what changes.
 
         version = 1
@@ -279,6 +347,15 @@ mod tests {
         path = "pool/main/c.deb"
         size = 7
         digest = "sha256:2e7d2c03a9507ae265ecf5b5356885a53393a2029d241394997265a1a25aefc6"
+
+        [[images]]
+        image = "oci:vendor:3.4"
+        architecture = "amd64"
+        digest = "sha256:05b3abf2579a5eb66403cd78be557fd860633a1fe2103c7642030defe32c657f"
+
+        [[images.rubies]]
+        prefix = "/usr/local"
+        version = "3.4.5"
         "#);
     }
 

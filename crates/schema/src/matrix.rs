@@ -22,7 +22,7 @@ use std::fmt;
 use serde::Deserialize;
 use toml::Spanned;
 
-pub use source::Source;
+pub use source::{ImageName, LocalImage, Source};
 
 use crate::Architecture;
 use crate::name;
@@ -39,6 +39,8 @@ pub struct Matrix {
     pub architectures: Vec<ArchitectureChoice>,
     /// Where packages come from, where it is not the machine's own mirror.
     pub mirror: Option<Mirror>,
+    /// How registries are reached that are not asked by their own names over TLS, by these names.
+    pub registries: BTreeMap<String, RegistryAccess>,
     /// The base distros by their code names, each a word that tags may have.
     pub distros: BTreeMap<String, Distro>,
     /// The rows, in the file's order: of those with the same Ruby the first has the tag without a distro.
@@ -89,6 +91,18 @@ pub struct Mirror {
     pub main: String,
     /// The same for the security archive.
     pub security: String,
+}
+
+/// How a registry is reached.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct RegistryAccess {
+    /// What is asked before it, in this order: a host, or an address with what stands before repositories there.
+    #[serde(default)]
+    pub mirrors: Vec<String>,
+    /// It is spoken to without TLS; to loopback nobody needs that.
+    #[serde(default)]
+    pub plain_http: bool,
 }
 
 /// A base distro.
@@ -162,6 +176,8 @@ struct Written {
     compression: Compression,
     architectures: Spanned<Vec<ArchitectureChoice>>,
     mirror: Option<Mirror>,
+    #[serde(default)]
+    registries: BTreeMap<String, RegistryAccess>,
     distros: BTreeMap<Spanned<String>, Distro>,
     rows: Spanned<Vec<WrittenRow>>,
 }
@@ -211,6 +227,7 @@ impl Matrix {
             compression: written.compression,
             architectures: verified_architectures(&document, &written.architectures)?,
             mirror: written.mirror,
+            registries: written.registries,
             distros,
         })
     }
@@ -345,11 +362,23 @@ source = { package = "ruby" }
         hint: did you mean `security`?
         "#);
         insta::assert_snapshot!(refusal(&GOOD.replace("package =", "packages =")), @r#"
-        matrix.toml:14:12: unknown variant `packages`, expected `package`
+        matrix.toml:14:12: unknown variant `packages`, expected `package` or `image`
            |
         14 | source = { packages = "ruby" }
            |            ^
         hint: did you mean `package`?
+        "#);
+        insta::assert_snapshot!(refusal(&GOOD.replace("{ package = \"ruby\" }", "\"ruby\"")), @r#"
+        matrix.toml:14:10: say what `ruby` is: { package = "ruby" } of the distro, or { image = "ruby" }
+           |
+        14 | source = "ruby"
+           |          ^
+        "#);
+        insta::assert_snapshot!(refusal(&GOOD.replace("{ package = \"ruby\" }", "{ image = \"oci:/ruby\" }")), @r#"
+        matrix.toml:14:20: `oci:/ruby` names no path inside the project's folder
+           |
+        14 | source = { image = "oci:/ruby" }
+           |                    ^
         "#);
         insta::assert_snapshot!(refusal(&GOOD.replace("\"host\"", "\"amd46\"")), @r#"
         matrix.toml:2:18: unknown variant `amd46`, expected one of `host`, `amd64`, `arm64`

@@ -114,7 +114,7 @@ fn list_names_images_before_and_after_they_are_locked() {
     status 0
     -- output
      IMAGE            RUBY   DISTRO  ARCHITECTURE  MANIFEST             ALSO
-     tiny:3.3-trixie  3.3.8  trixie  amd64         sha256:6221a15f0fb4  tiny:3.3.8-trixie tiny:3.3
+     tiny:3.3-trixie  3.3.8  trixie  amd64         sha256:9f29c3e68a41  tiny:3.3.8-trixie tiny:3.3
     ");
     insta::assert_snapshot!(project.run(&["list", "--json"]), @r#"
     status 0

@@ -26,6 +26,7 @@ mod reproducible;
 mod scale;
 mod tidiness;
 mod updates;
+mod upstream;
 mod variants;
 
 /// Says that something is not tried here, and why: nothing is passed over in silence. Past the test harness, which keeps

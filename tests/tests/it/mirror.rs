@@ -177,6 +177,7 @@ fn rbconfig(series: &str) -> String {
   TOPDIR = File.dirname(__FILE__).chomp!("/lib/{TRIPLET}/ruby/{series}.0")
   CONFIG = {{}}
   CONFIG["prefix"] = (TOPDIR || DESTDIR + "/usr")
+  CONFIG["RUBY_PROGRAM_VERSION"] = "{series}.8"
   CONFIG["ruby_version"] = "{series}.0"
   CONFIG["ruby_install_name"] = "ruby{series}"
   CONFIG["arch"] = "{TRIPLET}"

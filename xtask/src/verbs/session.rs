@@ -51,6 +51,7 @@ pub(super) fn builder(settings: Settings) -> anyhow::Result<Builder> {
         mirror: settings.mirror,
         apt_sources: environment::apt_sources()?,
         client: environment::client_options(settings.offline),
+        keychain: environment::keychain(),
         tool: tool()?,
         sandbox: sandbox::Program::current_executable(SANDBOX_INIT),
     };

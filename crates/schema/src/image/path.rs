@@ -27,6 +27,32 @@ pub struct ImagePath(String);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pattern(String);
 
+/// A glob over paths like a [`Pattern`], for an image of which nobody knows yet where its Ruby is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnPattern(String);
+
+impl OwnPattern {
+    /// The pattern as it is written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromText for OwnPattern {
+    fn from_text(text: &str) -> Result<Self, String> {
+        match text.starts_with(PREFIX) {
+            true => Err(format!("`{PREFIX}` stands for nothing here")),
+            false => Pattern::from_text(text).map(|Pattern(text)| Self(text)),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for OwnPattern {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserialize_from_text(deserializer)
+    }
+}
+
 impl ImagePath {
     /// The path as it is written.
     pub fn as_str(&self) -> &str {
@@ -35,6 +61,11 @@ impl ImagePath {
 }
 
 impl Pattern {
+    /// Whether it begins with `{prefix}`.
+    pub fn is_in_prefix(&self) -> bool {
+        self.0.starts_with(PREFIX)
+    }
+
     /// The pattern for an image whose Ruby was installed to the folder `prefix`.
     pub fn for_prefix(&self, prefix: &str) -> Cow<'_, str> {
         match self.0.strip_prefix(PREFIX) {
@@ -167,5 +198,7 @@ mod tests {
             let error = Pattern::from_text(wrong).unwrap_err();
             assert!(error.contains(says), "{wrong}: {error}");
         }
+        assert_eq!(OwnPattern::from_text("/etc/ld.so.*").unwrap().as_str(), "/etc/ld.so.*");
+        assert!(OwnPattern::from_text("{prefix}/bin").unwrap_err().contains("stands for nothing"));
     }
 }
