@@ -2,6 +2,8 @@
 #![expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
 
 use std::env;
+use std::ffi::OsString;
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -67,8 +69,19 @@ pub(crate) fn keychain() -> Keychain {
         folder("XDG_RUNTIME_DIR").map(|folder| folder.join("containers/auth.json")),
     ];
     let keychain = files.into_iter().flatten().fold(Keychain::default(), Keychain::file);
+    keychain.helper_folders(program_folders())
+}
+
+/// The kind of the terminal that a person sits at (environ(7), `TERM`), where both standard input and output are one.
+pub(crate) fn terminal() -> Option<OsString> {
+    let sits = io::stdin().is_terminal() && io::stdout().is_terminal();
+    sits.then(|| env::var_os("TERM").filter(|kind| !kind.is_empty()).unwrap_or_else(|| "xterm".into()))
+}
+
+/// The folders of the `PATH`.
+pub(crate) fn program_folders() -> Vec<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
-    keychain.helper_folders(env::split_paths(&path).filter(|folder| folder.is_absolute()))
+    env::split_paths(&path).filter(|folder| folder.is_absolute()).collect()
 }
 
 /// The texts of the machine's apt sources, in the order in which apt reads them; none where there is no apt.

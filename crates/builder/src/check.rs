@@ -1,11 +1,13 @@
 //! Checks of built images: each image's own layers, unpacked once, and the gems that its checks install. Passes are kept
 //! with everything they depend on, and are not tried again; a failure is.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::Write;
 use std::path::PathBuf;
 
-use checks::{Container, Ending, Engine, GemPackages, Sandbox, Subject, Suite, Tool};
+use checks::{
+    Container, Ending, Engine, EngineError, GemPackages, Means, NoMeans, Sandbox, Subject, Suite, Tool,
+};
 use oci::{Image, ImageIndex, Layout, Prefer};
 use rayon::prelude::*;
 use rootfs::{Dialect, Layer, Limits, Origin, Ownership, Tree};
@@ -42,6 +44,8 @@ struct Subjected<'a> {
     suite: Suite,
     /// The packages of its gems.
     gems: Locked<'a>,
+    /// What runs its programs.
+    means: Means,
     /// The digest of everything that decides how its checks end.
     key: Digest,
     /// How they ended, where that is known.
@@ -49,8 +53,8 @@ struct Subjected<'a> {
 }
 
 impl Builder {
-    /// Runs the checks of built images, several at a time, and gives the outcomes of each in the order of the targets:
-    /// none for an image that is not for this machine.
+    /// Runs the checks of built images, several at a time, and gives the outcomes of each in the order of the targets.
+    /// Those of an image that nothing here can run are not run.
     ///
     /// # Errors
     /// When a check cannot run. One that fails is an outcome.
@@ -96,12 +100,23 @@ impl Builder {
         let names: Vec<&str> = target.additions(self.spec()).into_iter().map(|(name, _)| name).collect();
         let suite = suite.of(&names);
         let key = self.outcome_key(&suite, built, engine, &gems);
-        let known = match self.store.derived(OUTCOMES, &key)? {
-            _ if target.architecture != self.options.host => Some(Vec::new()),
-            Some(blob) => serde_json::from_slice(blob.content()).ok(),
-            None => None,
+        let means = self.means(target.architecture, engine);
+        let known = match (&means, self.store.derived(OUTCOMES, &key)?) {
+            (_, Some(blob)) => serde_json::from_slice(blob.content()).ok(),
+            (Ok(_), None) => None,
+            (Err(missing), None) => Some(suite.not_run(&missing.to_string())),
         };
-        Ok(Subjected { target, built, suite, gems, key, known })
+        Ok(Subjected { target, built, suite, gems, means: means.unwrap_or(Means::Processor), key, known })
+    }
+
+    /// What runs the programs of an architecture with an engine.
+    fn means(&self, architecture: Architecture, engine: EngineKind) -> Result<Means, NoMeans> {
+        match (engine, Means::find(architecture, self.options.host, &self.options.programs)?) {
+            (EngineKind::Container(tool), Means::Emulator(_)) => {
+                Err(NoMeans::NotRegistered { wanted: architecture, tool })
+            }
+            (_, means) => Ok(means),
+        }
     }
 
     fn outcome_key(&self, suite: &Suite, built: &Built, engine: EngineKind, gems: &Locked<'_>) -> Digest {
@@ -125,14 +140,14 @@ impl Builder {
         engine: EngineKind,
         observer: &dyn Observer,
     ) -> Result<Vec<CheckRecord>, BuildError> {
-        let Subjected { target, built, suite, gems, key, known: _ } = subject;
+        let Subjected { target, built, suite, gems, means, key, known: _ } = subject;
         let name = &target.to_string();
         observer.observe(&Event::Stage { image: name, stage: Stage::Checking });
         let opened = packages::open(&self.store, &self.client, &self.mirrors(lock)?, gems)?;
         let tars = opened.iter().map(|package| (package.key.name.as_str(), package.data.clone()));
         let gems =
             GemPackages::new(tars).map_err(|source| BuildError::Gems { image: name.clone(), source })?;
-        let engine = self.engine(name, built, engine)?;
+        let engine = self.engine(name, built, engine, means)?;
         let done = |check: &CheckRecord| {
             observer.observe(&Event::Checked {
                 image: name,
@@ -141,13 +156,12 @@ impl Builder {
                 milliseconds: check.milliseconds,
             });
         };
-        let checks = suite
-            .run(
-                &*engine,
-                &Subject { ruby: &built.record.ruby, uid: target.user(self.spec()).uid, gems: &gems },
-                &done,
-            )
-            .map_err(|source| BuildError::Engine { image: name.clone(), source })?;
+        let subject = Subject { ruby: &built.record.ruby, uid: target.user(self.spec()).uid, gems: &gems };
+        let checks = match suite.run(&*engine, &subject, &done) {
+            // The kernel says so when the first one is tried.
+            Err(EngineError::NoMeans(missing)) => suite.not_run(&missing.to_string()),
+            checks => checks.map_err(|source| BuildError::Engine { image: name.clone(), source })?,
+        };
         observer.observe(&Event::CheckingDone { image: name });
         if checks.iter().all(CheckRecord::passed) {
             let json = serde_json::to_vec(&checks).expect("strings and numbers can be written as JSON");
@@ -156,16 +170,23 @@ impl Builder {
         Ok(checks)
     }
 
-    fn engine(&self, name: &str, built: &Built, kind: EngineKind) -> Result<Box<dyn Engine>, BuildError> {
+    fn engine(
+        &self,
+        name: &str,
+        built: &Built,
+        kind: EngineKind,
+        means: &Means,
+    ) -> Result<Box<dyn Engine>, BuildError> {
         let image = self.layout()?.image(built.descriptor.clone())?;
         let failed = |source| BuildError::Engine { image: name.to_owned(), source };
         Ok(match kind {
-            EngineKind::Sandbox => Box::new(self.sandbox(name, &image)?),
+            EngineKind::Sandbox => Box::new(self.sandbox(name, &image, means.clone())?),
             EngineKind::Container(tool) => Box::new(Container::load(tool, &image).map_err(failed)?),
         })
     }
 
-    /// Runs a command, or the image's own, in an image of the layout, with the caller's standard streams.
+    /// Runs a command, or the image's own, in an image of the layout, with the caller's standard streams, or on a terminal
+    /// of this kind in place of the caller's.
     ///
     /// # Errors
     /// When there is no such image, or no command, or the sandbox cannot start.
@@ -174,11 +195,13 @@ impl Builder {
         reference: &str,
         architecture: Option<Architecture>,
         command: &[OsString],
+        terminal: Option<&OsStr>,
     ) -> Result<Ending, BuildError> {
+        let failed = |source| BuildError::Engine { image: reference.to_owned(), source };
         let image = self.image(reference, architecture)?;
-        self.sandbox(reference, &image)?
-            .attach(command)
-            .map_err(|source| BuildError::Engine { image: reference.to_owned(), source })
+        let means = self.means(architecture.unwrap_or(self.options.host), EngineKind::Sandbox);
+        let means = means.map_err(|missing| failed(missing.into()))?;
+        self.sandbox(reference, &image, means)?.attach(command, terminal).map_err(failed)
     }
 
     /// The image of the layout that has this name or tag, for this architecture or the host's.
@@ -224,9 +247,9 @@ impl Builder {
         Ok(Layout::open(&self.options.dist.join("oci"))?)
     }
 
-    fn sandbox(&self, name: &str, image: &Image) -> Result<Sandbox, BuildError> {
+    fn sandbox(&self, name: &str, image: &Image, means: Means) -> Result<Sandbox, BuildError> {
         let layers = self.unpacked(name, image)?;
-        Sandbox::new(self.options.sandbox.clone(), layers, &image.config.config)
+        Sandbox::new(self.options.sandbox.clone(), layers, &image.config.config, means)
             .map_err(|source| BuildError::Engine { image: name.to_owned(), source })
     }
 

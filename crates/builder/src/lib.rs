@@ -80,6 +80,8 @@ pub struct Options {
     pub tool: Digest,
     /// How a sandbox starts.
     pub sandbox: sandbox::Program,
+    /// The folders that emulators for other machines are looked for in.
+    pub programs: Vec<PathBuf>,
 }
 
 /// What may be done to the lock of a project.

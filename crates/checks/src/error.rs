@@ -5,6 +5,7 @@ use std::io;
 use rootfs::{InsertError, PathError, StackError, TarError, WriteError};
 
 use crate::container::Tool;
+use crate::means::NoMeans;
 
 /// Why an engine could not run an image.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +51,9 @@ pub enum EngineError {
     /// `/proc` does not tell of this process.
     #[error("cannot read what names this process")]
     Process(#[source] io::Error),
+    /// Nothing runs the programs of the image.
+    #[error("cannot run the image here")]
+    NoMeans(#[from] NoMeans),
     /// A temporary file could not be made.
     #[error("cannot write a temporary file")]
     Temporary(#[source] io::Error),
@@ -64,6 +68,7 @@ impl EngineError {
                 Some(format!("install {tool} and start its daemon if it has one, or choose another engine"))
             }
             Self::HandOver { source, .. } => source.hint(),
+            Self::NoMeans(missing) => Some(missing.hint()),
             Self::NoCommand => Some("name a command".to_owned()),
             _ => None,
         }

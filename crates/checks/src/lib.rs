@@ -14,6 +14,11 @@
 //! of its script that serve this tar, again from behind `__END__`, on its own loopback and put the address into
 //! `GEM_SOURCE`. Thus no engine needs a network, a mounted folder or a second service.
 //!
+//! # Other machines
+//!
+//! An image for another architecture runs where there are [`Means`] for it: an emulator. Where there are none, its checks
+//! are recorded as not run ([`Suite::not_run`]), with what is missing.
+//!
 //! # Invariants
 //!
 //! A check that fails is a value ([`schema::run::CheckOutcome::Failed`]); an error ([`EngineError`]) means that the
@@ -23,6 +28,7 @@ mod container;
 mod engine;
 mod error;
 mod gems;
+mod means;
 mod owner;
 mod sandboxed;
 mod suite;
@@ -32,5 +38,6 @@ pub use container::{Container, Tool};
 pub use engine::{Ending, Engine, Outcome, Run};
 pub use error::{EngineError, GemPackageFault, GemPackagesError, SuiteError};
 pub use gems::GemPackages;
+pub use means::{Means, NoMeans};
 pub use sandboxed::Sandbox;
 pub use suite::{Subject, Suite};

@@ -1,19 +1,23 @@
 //! The sandbox as an engine: the image's own unpacked layers, with the circumstances that a container engine would give.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use oci::document::Execution;
-use sandbox::{Captured, Command, Limits, Program, Root, SandboxError, Status, Step, Streams};
+use sandbox::{Captured, Command, Limits, Obstacle, Program, Root, SandboxError, Status, Step, Streams};
 
 use crate::engine::{Ending, Engine, Outcome, Run};
 use crate::error::EngineError;
+use crate::means::{Means, NoMeans};
 
 /// What is kept of each output: far more than a check says, and than a gem source takes.
 const OUTPUT_LIMIT: usize = 64 << 20;
+
+/// How many times as long as a processor of its own an emulator may take.
+const EMULATED: u32 = 20;
 
 /// How long a person's command may go on.
 const DAY: Duration = Duration::from_hours(24);
@@ -22,6 +26,7 @@ const DAY: Duration = Duration::from_hours(24);
 #[derive(Debug)]
 pub struct Sandbox {
     program: Program,
+    means: Means,
     root: Root,
     entry_point: Vec<OsString>,
     default_command: Vec<OsString>,
@@ -32,12 +37,17 @@ pub struct Sandbox {
 }
 
 impl Sandbox {
-    /// An image from its unpacked layers, lowest first, and its configuration. As engines do, a user whom the image
+    /// An image from its unpacked layers, lowest first, its configuration, and what runs its programs. As engines do, a user whom the image
     /// knows gets its home as `HOME`, unless the configuration says otherwise.
     ///
     /// # Errors
     /// A user that is not two numbers; an `/etc/passwd` that cannot be read.
-    pub fn new(program: Program, layers: Vec<PathBuf>, execution: &Execution) -> Result<Self, EngineError> {
+    pub fn new(
+        program: Program,
+        layers: Vec<PathBuf>,
+        execution: &Execution,
+        means: Means,
+    ) -> Result<Self, EngineError> {
         let (user, group) =
             user_and_group(&execution.user).ok_or_else(|| EngineError::User(execution.user.clone()))?;
         let mut environment = BTreeMap::new();
@@ -51,6 +61,7 @@ impl Sandbox {
         let words = |words: &[String]| words.iter().map(OsString::from).collect();
         Ok(Self {
             program,
+            means,
             root: Root::Layers(layers),
             entry_point: words(&execution.entrypoint),
             default_command: words(&execution.cmd),
@@ -61,19 +72,23 @@ impl Sandbox {
         })
     }
 
-    /// Runs one command for a person, the image's own where `words` is empty: it has the caller's standard streams, gets
-    /// the signals that would end the caller, and may take a day.
+    /// Runs one command for a person, the image's own where `words` is empty. It has the caller's standard streams, gets
+    /// the signals that would end the caller, and may take a day. Where a `terminal` is named (`TERM`, environ(7)), the
+    /// standard streams are one, and the command gets its own in place of it.
     ///
     /// # Errors
     /// The sandbox could not start, or the image has no such program, or none of its own.
-    pub fn attach(&self, words: &[OsString]) -> Result<Ending, EngineError> {
+    pub fn attach(&self, words: &[OsString], terminal: Option<&OsStr>) -> Result<Ending, EngineError> {
         let words = if words.is_empty() { &self.default_command } else { words };
-        let command = Command {
-            streams: Streams::Attached,
+        let mut command = Command {
+            streams: if terminal.is_some() { Streams::Terminal } else { Streams::Attached },
             limits: Limits { time: DAY, ..Limits::default() },
             ..self.command(words.iter().cloned())?
         };
-        let outcome = sandbox::run(&self.program, &self.root, &command)?;
+        if let Some(terminal) = terminal {
+            command.env.entry("TERM".into()).or_insert_with(|| terminal.to_owned());
+        }
+        let outcome = sandbox::run(&self.program, &self.root, &command).map_err(failed)?;
         Ok(ending(outcome.status, &outcome.stdout))
     }
 
@@ -88,6 +103,7 @@ impl Sandbox {
             cwd: self.folder.clone(),
             uid: self.user,
             gid: self.group,
+            emulator: self.means.emulator().cloned(),
             ..Command::new(program)
         })
     }
@@ -95,10 +111,11 @@ impl Sandbox {
 
 impl Engine for Sandbox {
     fn run(&self, run: &Run<'_>) -> Result<Outcome, EngineError> {
+        let slowness = if self.means.is_emulated() { EMULATED } else { 1 };
         let mut command = Command {
             hostname: "check".to_owned(),
             streams: Streams::Captured { stdin: run.stdin.clone(), limit: OUTPUT_LIMIT },
-            limits: Limits { time: run.time_limit, ..Limits::default() },
+            limits: Limits { time: run.time_limit * slowness, ..Limits::default() },
             ..self.command(run.command.iter().map(OsString::from))?
         };
         command.env.extend(run.environment.iter().map(|(name, value)| (name.into(), value.into())));
@@ -115,8 +132,16 @@ impl Engine for Sandbox {
                 stderr: Vec::new(),
                 duration: Duration::ZERO,
             }),
-            Err(error) => Err(error.into()),
+            Err(error) => Err(failed(error)),
         }
+    }
+}
+
+/// A kernel that lets no sandbox use an emulator is as good as none.
+fn failed(error: SandboxError) -> EngineError {
+    match error {
+        SandboxError::Unsupported { obstacle: Obstacle::Formats, .. } => NoMeans::OldKernel.into(),
+        error => error.into(),
     }
 }
 
@@ -179,7 +204,7 @@ mod tests {
         ] {
             let execution = Execution { entrypoint: words(entry_point), ..Execution::default() };
             let program = Program::at("/absent", []);
-            let sandbox = Sandbox::new(program, Vec::new(), &execution).unwrap();
+            let sandbox = Sandbox::new(program, Vec::new(), &execution, Means::Processor).unwrap();
             let command = sandbox.command(given.iter().map(OsString::from)).ok();
             let all = command.map(|command| [vec![command.program], command.args].concat());
             assert_eq!(all, wanted.map(|words| words.iter().map(OsString::from).collect()));

@@ -78,6 +78,12 @@ impl Suite {
         Digest::of(&text)
     }
 
+    /// The records of an image that nothing here can run, for this reason.
+    pub fn not_run(&self, why: &str) -> Vec<CheckRecord> {
+        let outcome = CheckOutcome::NotRun { why: why.to_owned() };
+        self.checks.iter().map(|prepared| prepared.ended(outcome.clone(), Duration::ZERO)).collect()
+    }
+
     /// Runs every check in a container of its own, as many at once as there are threads. `done` is told of each as it
     /// ends; the records are in the order of the description.
     ///
@@ -335,6 +341,13 @@ time-limit = 7
     }
 
     #[test]
+    fn a_check_that_nothing_can_run_is_no_pass() {
+        let records = suite().1.not_run("no emulator");
+        assert_eq!(records.iter().map(message).collect::<Vec<_>>(), [Some("no emulator"); 3]);
+        assert!(records.iter().all(|record| !record.passed()));
+    }
+
+    #[test]
     fn an_engine_that_cannot_run_is_an_error() {
         let error = run(&Scripted::new(|_| Err(EngineError::User("nobody".to_owned())))).unwrap_err();
         assert_eq!(error.to_string(), "cannot run as user `nobody`: expected two numbers, as `65532:65532`");
@@ -364,7 +377,7 @@ time-limit = 7
     fn message(record: &CheckRecord) -> Option<&str> {
         match &record.outcome {
             CheckOutcome::Passed => None,
-            CheckOutcome::Failed { message, .. } => Some(message),
+            CheckOutcome::Failed { message, .. } | CheckOutcome::NotRun { why: message } => Some(message),
         }
     }
 

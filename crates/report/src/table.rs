@@ -122,9 +122,11 @@ fn sources(published: &[Published]) -> Vec<(&str, &str)> {
 }
 
 fn checks(image: &ImageRecord) -> String {
-    match image.checks.len() {
-        0 => "not run".to_owned(),
-        all => format!("{} of {all}", image.checks_passed()),
+    let all = image.checks.len();
+    if image.checks_not_run().count() == all {
+        "not run".to_owned()
+    } else {
+        format!("{} of {all}", image.checks_passed())
     }
 }
 

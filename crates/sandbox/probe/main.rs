@@ -31,6 +31,14 @@ fn run(args: &[&str]) -> io::Result<ExitCode> {
     match args {
         ["sandbox-init"] => sandbox::init_main(),
         ["call", root, program, args @ ..] => call(root, program, args, sandbox::run)?,
+        ["call-on-terminal", root, program, args @ ..] => {
+            call(root, program, args, |init, root, command| {
+                let streams = sandbox::Streams::Terminal;
+                sandbox::run(init, root, &sandbox::Command { streams, ..command.clone() })
+            })?;
+        }
+        // As the kernel starts an emulator: the program, the first argument that it was given, and the others.
+        ["/bin/foreign", first, rest @ ..] => println!("emulated as {first} with {rest:?}"),
         ["call-traced", root, program, args @ ..] => {
             call(root, program, args, |init, root, command| Ok(sandbox::trace(init, root, command)?.0))?;
         }

@@ -83,6 +83,19 @@ pub struct Command {
     pub streams: Streams,
     /// Bounds of the whole process tree.
     pub limits: Limits,
+    /// What runs the programs of another machine, if any of the command's are. It wants namespaces.
+    pub emulator: Option<Emulator>,
+}
+
+/// A program that runs those of another machine, as QEMU's user mode does. The kernel starts it for every such program
+/// that the command executes (`binfmt_misc`), which it does in a user namespace from Linux 6.7 on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Emulator {
+    /// Its executable, on the host. A static one: in the command's root it finds none of the host's libraries.
+    pub program: PathBuf,
+    /// The machine whose programs it runs, by the number that their ELF headers have for it (`e_machine`, elf(5)); of 64
+    /// bits, lowest byte first.
+    pub machine: u16,
 }
 
 impl Command {
@@ -99,6 +112,7 @@ impl Command {
             hostname: "sandbox".to_owned(),
             streams: Streams::Captured { stdin: Vec::new(), limit: 1 << 20 },
             limits: Limits::default(),
+            emulator: None,
         }
     }
 }
@@ -119,6 +133,11 @@ pub enum Streams {
     ///
     /// One command of a process at a time: a second one waits.
     Attached,
+    /// A terminal of its own that stands in for the caller's, which standard input and output have to be: what is typed
+    /// goes to the one, what is shown on it to the other, and both have one size. So the command controls a terminal:
+    /// keys interrupt and suspend what is in its foreground, a shell has jobs. A standard error that is no terminal stays
+    /// the caller's. Signals to the caller are passed on as above.
+    Terminal,
 }
 
 /// Bounds of a process tree; the crate's first page says how each of them holds.

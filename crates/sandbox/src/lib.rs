@@ -16,8 +16,11 @@
 //!   write them. No path of the host leads in, but for a folder that the caller gives it to work in ([`Workplace`]).
 //! - No capability, no way to get one (`no_new_privs`, empty bounding set, no further user namespace), umask 022,
 //!   default signal handling, no open file but the standard three, no variable but those given.
-//! - Its own session, without a terminal to control: it can neither type for the person (`TIOCSTI`) nor signal a group
-//!   of processes outside. Where a person is at it, the caller passes the terminal's signals on ([`Streams::Attached`]).
+//! - Its own session, without a terminal to control, or with one that is its own ([`Streams::Terminal`]): it can neither
+//!   type for the person (`TIOCSTI`) nor signal a group of processes outside. Where a person is at it, the caller passes
+//!   signals on.
+//! - Programs of another machine, where the caller has an emulator for them ([`Emulator`]): it is started by the kernel,
+//!   and is no file of the root.
 //!
 //! # Without namespaces
 //!
@@ -74,8 +77,8 @@
 //! # Needs
 //!
 //! Linux 5.11 (overlay in a user namespace; notifications). Before 6.6 a tmpfs keeps no user attributes, and there a
-//! folder of a layer that was removed cannot be made again (`EIO`). Where namespaces or notifications are denied, the
-//! error says what is missing ([`SandboxError::Unsupported`]).
+//! folder of a layer that was removed cannot be made again (`EIO`). An [`Emulator`] needs 6.7. Where namespaces or
+//! notifications are denied, the error says what is missing ([`SandboxError::Unsupported`]).
 
 #![expect(
     clippy::disallowed_methods,
@@ -89,10 +92,11 @@ mod obstacle;
 mod running;
 mod signals;
 mod sys;
+mod terminal;
 mod trace;
 mod wire;
 
-pub use command::{Command, Limits, Program, Root, Streams, Workplace};
+pub use command::{Command, Emulator, Limits, Program, Root, Streams, Workplace};
 pub use error::{Failure, SandboxError, Step};
 pub use init::init_main;
 pub use obstacle::Obstacle;

@@ -26,6 +26,8 @@ pub enum Obstacle {
     Overlay,
     /// The kernel cannot tell of system calls (`seccomp_unotify(2)`), or is none of x86-64 or ARM.
     Notifications,
+    /// The kernel has no table of program formats for user namespaces (`binfmt_misc`).
+    Formats,
     /// The surrounding container has its own system calls told already, and the kernel tells one only.
     Notified,
 }
@@ -43,6 +45,7 @@ impl Obstacle {
             (Step::CreateNamespaces, _) if !denied => None,
             (step, _) if denied && is_privileged(step) => Some(host.denial(step)),
             (Step::StackLayers, libc::ENODEV | libc::EINVAL) => Some(Self::Overlay),
+            (Step::RegisterEmulator, libc::ENODEV | libc::EPERM | libc::EOPNOTSUPP) => Some(Self::Formats),
             _ => None,
         }
     }
@@ -61,6 +64,7 @@ impl Obstacle {
             Self::Overlay => "load the module with `modprobe overlay`, on Linux 5.11 or later",
             Self::Notifications => return "use Linux 5.11 or later with seccomp filters".to_owned(),
             Self::Notified => return "run outside of the container".to_owned(),
+            Self::Formats => return "use Linux 6.7 or later, with binfmt_misc".to_owned(),
         };
         format!("{remedy}; or use another engine: docker or podman")
     }
@@ -82,6 +86,7 @@ impl fmt::Display for Obstacle {
             Self::CoveredProc => "the surrounding container covers parts of /proc",
             Self::Overlay => "the kernel has no overlay file system for user namespaces",
             Self::Notifications => "the kernel cannot tell of system calls (seccomp)",
+            Self::Formats => "the kernel runs no programs of other machines in user namespaces (binfmt_misc)",
             Self::Notified => "the system calls of this process are told to somebody already, as in some containers",
         })
     }
@@ -170,6 +175,9 @@ mod tests {
             (Step::FilterCalls, libc::EBUSY, CONTAINER, Some(Obstacle::Notified)),
             (Step::FilterCalls, libc::ENOSYS, PLAIN, Some(Obstacle::Notifications)),
             (Step::FilterCalls, libc::EPERM, PLAIN, Some(Obstacle::SystemCallFilter)),
+            (Step::RegisterEmulator, libc::EPERM, PLAIN, Some(Obstacle::Formats)),
+            (Step::RegisterEmulator, libc::ENODEV, CONTAINER, Some(Obstacle::Formats)),
+            (Step::RegisterEmulator, libc::ENOENT, PLAIN, None),
             (Step::ChangeRoot, libc::EPERM, CONTAINER, None),
         ];
         for (step, errno, host, expected) in cases {

@@ -14,6 +14,7 @@ use crate::command::{Command, Program, Root, Streams, Workplace};
 use crate::error::SandboxError;
 use crate::obstacle::{Host, Obstacle};
 use crate::signals::Signals;
+use crate::terminal::{self, Relay};
 use crate::trace::Trace;
 use crate::wire::{self, Execution, Location, Report, Setup};
 
@@ -106,13 +107,17 @@ fn start(
     // Before the command starts, so that no signal is lost.
     let signals = match command.streams {
         Streams::Captured { .. } => None,
-        Streams::Attached => Some(Signals::take()?),
+        Streams::Attached | Streams::Terminal => Some(Signals::take()?),
     };
-    let setup = serde_json::to_vec(&setup(root, command, traced)).map_err(io::Error::from)?;
+    let terminal = match command.streams {
+        Streams::Terminal => Some(terminal::description()?),
+        Streams::Captured { .. } | Streams::Attached => None,
+    };
+    let setup = serde_json::to_vec(&setup(root, command, traced, terminal)).map_err(io::Error::from)?;
     let setup = wire::memory_file("setup", &setup)?;
     let (stdin, limit) = match &command.streams {
         Streams::Captured { stdin, limit } => (wire::memory_file("stdin", stdin)?, *limit),
-        Streams::Attached => (io::stdin().as_fd().try_clone_to_owned()?, 0),
+        Streams::Attached | Streams::Terminal => (io::stdin().as_fd().try_clone_to_owned()?, 0),
     };
     let mut monitor = Monitor::start(program, &command.streams)?;
     monitor.tell(&(), &[setup.as_fd(), stdin.as_fd()])?;
@@ -128,7 +133,7 @@ fn start(
                 None => SandboxError::Failed(failure),
             });
         }
-        Some(Report::Traced) | None => return Err(monitor.lost()),
+        Some(Report::Traced | Report::Terminal) | None => return Err(monitor.lost()),
     };
     let trace = match (traced, traced_file) {
         (Traced::No, _) => Trace::default(),
@@ -144,7 +149,7 @@ fn read_trace(file: OwnedFd) -> io::Result<Trace> {
     Trace::decode(&bytes).ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
-fn setup(root: &Root, command: &Command, traced: Traced) -> Setup {
+fn setup(root: &Root, command: &Command, traced: Traced, terminal: Option<wire::Terminal>) -> Setup {
     let name = |path: &std::path::PathBuf| path.clone().into_os_string();
     Setup {
         root: match root {
@@ -161,8 +166,10 @@ fn setup(root: &Root, command: &Command, traced: Traced) -> Setup {
         traced: traced == Traced::Yes,
         hostname: command.hostname.clone(),
         limits: command.limits,
+        emulator: command.emulator.clone(),
         uid: command.uid,
         gid: command.gid,
+        terminal,
         own_output: matches!(command.streams, Streams::Captured { .. }),
         command: Execution {
             program: command.program.clone(),
@@ -185,7 +192,7 @@ impl Monitor {
         let (control, theirs) = wire::pair()?;
         let stream = || match streams {
             Streams::Captured { .. } => Stdio::piped(),
-            Streams::Attached => Stdio::inherit(),
+            Streams::Attached | Streams::Terminal => Stdio::inherit(),
         };
         // The socket goes in as standard input: thus no file of this process has to be inheritable, not even for the
         // moment in which another thread starts a program. The first argument shows in the sandbox's /proc.
@@ -221,10 +228,23 @@ impl Monitor {
         let mut report = None;
         let mut trace = None;
         let mut ended = false;
-        while !ended || stdout.is_open() || stderr.is_open() {
+        let mut relay: Option<Relay> = None;
+        while !ended || stdout.is_open() || stderr.is_open() || relay.as_ref().is_some_and(Relay::is_open) {
+            let read = |file| (file, PollFlags::IN);
             let control = (!ended).then(|| self.control.as_fd());
             let files = [control, stdout.as_fd(), stderr.as_fd(), signals.map(AsFd::as_fd)];
-            let [control, from_stdout, from_stderr, signaled] = wait_for_any(files)?;
+            let [control, from_stdout, from_stderr, signals_come] = files.map(|file| file.map(read));
+            let (keys, screen) = relay.as_ref().map_or((None, None), |relay| (relay.keys(), relay.screen()));
+            let [control, from_stdout, from_stderr, signaled, typed, shown] =
+                wait_for_any([control, from_stdout, from_stderr, signals_come, keys, screen])?;
+            if let Some(relay) = &mut relay {
+                if typed {
+                    relay.read_keys()?;
+                }
+                if shown {
+                    relay.serve_screen()?;
+                }
+            }
             if from_stdout {
                 stdout.read(|bytes| heard(Output::Standard, bytes))?;
             }
@@ -234,13 +254,20 @@ impl Monitor {
             if control {
                 match wire::receive(&self.control)? {
                     Some((Report::Traced, mut files)) => trace = files.pop(),
+                    Some((Report::Terminal, mut files)) => {
+                        relay = files.pop().map(Relay::begin).transpose()?;
+                    }
                     Some((received, _)) => report = Some(received),
                     None => ended = true,
                 }
             }
             if signaled {
                 for signal in signals.map(Signals::received).transpose()?.unwrap_or_default() {
-                    self.tell(&signal, &[])?;
+                    match &relay {
+                        // The command's terminal tells its own.
+                        Some(relay) if i32::from(signal) == libc::SIGWINCH => relay.resize()?,
+                        _ => self.tell(&signal, &[])?,
+                    }
                 }
             }
         }
@@ -302,10 +329,10 @@ impl Stream {
     }
 }
 
-/// Waits until there is something to read; tells from which of the files.
-fn wait_for_any<const N: usize>(files: [Option<BorrowedFd<'_>>; N]) -> io::Result<[bool; N]> {
+/// Waits until one of the files can be read or written, whichever is waited for; tells which.
+fn wait_for_any<const N: usize>(files: [Option<(BorrowedFd<'_>, PollFlags)>; N]) -> io::Result<[bool; N]> {
     let mut polled: Vec<_> =
-        files.iter().flatten().map(|file| PollFd::from_borrowed_fd(*file, PollFlags::IN)).collect();
+        files.iter().flatten().map(|(file, wanted)| PollFd::from_borrowed_fd(*file, *wanted)).collect();
     rustix::io::retry_on_intr(|| rustix::event::poll(&mut polled, None))?;
     let mut results = polled.iter().map(|file| !file.revents().is_empty());
     Ok(files.map(|file| file.is_some() && results.next().unwrap_or(false)))

@@ -20,7 +20,7 @@ use rustix::net::{
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::command::Limits;
+use crate::command::{Emulator, Limits};
 use crate::error::Failure;
 use crate::running::Status;
 
@@ -32,11 +32,23 @@ pub(crate) struct Setup {
     pub(crate) traced: bool,
     pub(crate) hostname: String,
     pub(crate) limits: Limits,
+    pub(crate) emulator: Option<Emulator>,
     pub(crate) uid: u32,
     pub(crate) gid: u32,
+    /// The command gets a terminal of its own.
+    pub(crate) terminal: Option<Terminal>,
     /// Output pipes made for this command alone: the user it runs as may own them.
     pub(crate) own_output: bool,
     pub(crate) command: Execution,
+}
+
+/// A terminal to be made.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Terminal {
+    pub(crate) rows: u16,
+    pub(crate) columns: u16,
+    /// It is for standard error as well.
+    pub(crate) takes_errors: bool,
 }
 
 /// A [`crate::Root`].
@@ -66,6 +78,8 @@ pub(crate) struct Execution {
 /// What came of it.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Report {
+    /// A file goes along: the person's side of the command's terminal.
+    Terminal,
     /// The command ended, this long after it had started.
     Ended(Status, Duration),
     /// A file goes along: the trace of the command that has ended.

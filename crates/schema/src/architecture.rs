@@ -40,6 +40,22 @@ impl Architecture {
         }
     }
 
+    /// The name that its kernel and QEMU have for it (uname(1), `--machine`).
+    pub const fn machine_name(self) -> &'static str {
+        match self {
+            Self::Amd64 => "x86_64",
+            Self::Arm64 => "aarch64",
+        }
+    }
+
+    /// The number that the headers of its ELF objects have for it (elf(5), `e_machine`).
+    pub const fn elf_machine(self) -> u16 {
+        match self {
+            Self::Amd64 => 62,
+            Self::Arm64 => 183,
+        }
+    }
+
     /// The architecture of this program, where it is one of ours.
     pub const fn host() -> Option<Self> {
         if cfg!(target_arch = "x86_64") {

@@ -163,6 +163,11 @@ pub struct CheckRecord {
 pub enum CheckOutcome {
     /// As it should.
     Passed,
+    /// It did not begin: nothing here runs the image's programs.
+    NotRun {
+        /// What is missing.
+        why: String,
+    },
     /// Otherwise.
     Failed {
         /// One sentence: what was expected, and what came.
@@ -185,6 +190,14 @@ impl ImageRecord {
     /// How many of its checks passed.
     pub fn checks_passed(&self) -> usize {
         self.checks.iter().filter(|check| check.passed()).count()
+    }
+
+    /// The checks that did not begin, of those that it should pass, each with what is missing.
+    pub fn checks_not_run(&self) -> impl Iterator<Item = (&CheckRecord, &str)> {
+        self.checks.iter().filter_map(|check| match &check.outcome {
+            CheckOutcome::NotRun { why } => Some((check, why.as_str())),
+            CheckOutcome::Passed | CheckOutcome::Failed { .. } => None,
+        })
     }
 }
 
@@ -255,21 +268,31 @@ mod tests {
                 shrunk: Vec::new(),
                 accepted: Vec::new(),
                 undecided: Vec::new(),
-                checks: vec![CheckRecord {
-                    name: "ruby -v".to_owned(),
-                    proves: "it starts".to_owned(),
-                    outcome: CheckOutcome::Failed {
-                        message: "expected 3.3.8".to_owned(),
-                        output: "3.3.7".to_owned(),
-                        errors: String::new(),
+                checks: vec![
+                    CheckRecord {
+                        name: "ruby -v".to_owned(),
+                        proves: "it starts".to_owned(),
+                        outcome: CheckOutcome::Failed {
+                            message: "expected 3.3.8".to_owned(),
+                            output: "3.3.7".to_owned(),
+                            errors: String::new(),
+                        },
+                        milliseconds: 9,
                     },
-                    milliseconds: 9,
-                }],
+                    CheckRecord {
+                        name: "tls".to_owned(),
+                        proves: "it verifies".to_owned(),
+                        outcome: CheckOutcome::NotRun { why: "no emulator".to_owned() },
+                        milliseconds: 0,
+                    },
+                ],
             }],
         };
         let text = record.render();
         assert_eq!(RunRecord::parse(&text).unwrap(), record);
         assert_eq!(record.images[0].checks_passed(), 0);
+        let not_run = record.images[0].checks_not_run().map(|(check, why)| (&*check.name, why));
+        assert_eq!(not_run.collect::<Vec<_>>(), [("tls", "no emulator")]);
         let earlier = RunRecord::parse(&text.replace("      \"zstd\": 1,\n", "")).unwrap();
         assert_eq!(earlier.images[0].zstd, None);
         let later = text.replace("\"version\": 1", "\"version\": 2");

@@ -7,6 +7,7 @@ mod build;
 mod checks;
 mod declared;
 mod docker;
+mod emulated;
 mod example;
 mod faults;
 mod groups;

@@ -95,7 +95,7 @@ pub(crate) fn suite(name: &str, packages: impl IntoIterator<Item = Package>) -> 
 }
 
 /// The packages for arm64. That their objects are for another machine makes no difference to a build.
-fn for_arm64(packages: Vec<Package>) -> impl Iterator<Item = Package> {
+pub(crate) fn for_arm64(packages: Vec<Package>) -> impl Iterator<Item = Package> {
     packages.into_iter().map(|package| package.field("Architecture", "arm64"))
 }
 

@@ -38,7 +38,7 @@ pub(crate) fn check(flags: &CheckFlags, printer: &Printer) -> anyhow::Result<End
     Ok(summary(&targets, &record, printer))
 }
 
-/// What failed of the targets, and how many passed.
+/// What failed of the targets, how many passed, and what was not run.
 pub(super) fn summary(targets: &[Target], record: &RunRecord, printer: &Printer) -> Ending {
     let mut ending = Ending::Good;
     for target in targets {
@@ -59,15 +59,14 @@ pub(super) fn summary(targets: &[Target], record: &RunRecord, printer: &Printer)
                 }
             }
         }
-        if record.checks.is_empty() {
-            printer.line(format_args!("{target}: checks not run on this machine"));
-            continue;
+        let (passed, all) = (record.checks_passed(), record.checks.len());
+        let not_run: Vec<_> = record.checks_not_run().collect();
+        match not_run.first() {
+            Some((_, why)) => {
+                printer.line(format_args!("{target}: {} of {all} checks not run: {why}", not_run.len()));
+            }
+            None => printer.line(format_args!("{target}: {passed} of {all} checks passed")),
         }
-        printer.line(format_args!(
-            "{target}: {} of {} checks passed",
-            record.checks_passed(),
-            record.checks.len()
-        ));
     }
     ending
 }

@@ -54,6 +54,7 @@ pub(super) fn builder(settings: Settings) -> anyhow::Result<Builder> {
         keychain: environment::keychain(),
         tool: tool()?,
         sandbox: sandbox::Program::current_executable(SANDBOX_INIT),
+        programs: environment::program_folders(),
     };
     Ok(Builder::open(&root, options)?)
 }

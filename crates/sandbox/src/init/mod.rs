@@ -3,6 +3,7 @@
 mod calls;
 mod descendants;
 mod filter;
+mod formats;
 mod identity;
 mod memory;
 mod monitor;
@@ -11,11 +12,13 @@ mod pieces;
 mod places;
 mod start;
 mod supervise;
+mod terminal;
 mod tracer;
 
 use std::os::fd::OwnedFd;
 
 use rustix::fs::Mode;
+use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use rustix::process::{Pid, Signal};
 
@@ -52,8 +55,10 @@ struct Inherited {
 fn init(setup: &Setup, mapping: &Mapping, control: &OwnedFd, inherited: Inherited, lifeline: &OwnedFd) {
     let tree =
         if setup.root.is_namespaced() { supervise::Tree::Namespace } else { supervise::Tree::Descendants };
-    let started = contain_and_start(setup, mapping, inherited);
-    let mut result = started.and_then(|command| supervise::supervise(command, tree, setup.limits, lifeline));
+    let mut result = register_emulator(setup).and_then(|_formats| {
+        let command = contain_and_start(setup, mapping, control, inherited)?;
+        supervise::supervise(command, tree, setup.limits, lifeline)
+    });
     if let supervise::Tree::Descendants = tree {
         // In namespaces the kernel does so when process 1 ends.
         if let Err(failure) = descendants::end().doing(Step::Supervise) {
@@ -70,7 +75,22 @@ fn init(setup: &Setup, mapping: &Mapping, control: &OwnedFd, inherited: Inherite
     let _ = wire::send(control, &report, &[]);
 }
 
-fn contain_and_start(setup: &Setup, mapping: &Mapping, inherited: Inherited) -> Result<Pid, Failure> {
+/// Before the host's root is left, where the emulator is. It serves until what comes back is closed.
+fn register_emulator(setup: &Setup) -> Result<Option<OwnedFd>, Failure> {
+    let Some(emulator) = &setup.emulator else { return Ok(None) };
+    if setup.root.is_namespaced() {
+        return formats::register(emulator).map(Some);
+    }
+    // Without a namespace it would be registered for all of the machine.
+    Err(Errno::OPNOTSUPP).doing_to(Step::RegisterEmulator, &emulator.program)
+}
+
+fn contain_and_start(
+    setup: &Setup,
+    mapping: &Mapping,
+    control: &OwnedFd,
+    inherited: Inherited,
+) -> Result<Pid, Failure> {
     rustix::process::setsid().doing(Step::Configure)?;
     if setup.root.is_namespaced() {
         rustix::system::sethostname(setup.hostname.as_bytes()).doing(Step::SetHostname)?;
@@ -90,7 +110,10 @@ fn contain_and_start(setup: &Setup, mapping: &Mapping, inherited: Inherited) -> 
         // Changing ids clears this one, so it comes last.
         rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).doing(Step::DropPrivileges)?;
     }
-    start::start(setup, mapping, inherited.stdin, inherited.tells)
+    let terminal = setup.terminal.as_ref().map(|wanted| terminal::make(wanted, control));
+    let streams =
+        start::Streams { stdin: inherited.stdin, terminal: terminal.transpose().doing(Step::MakeTerminal)? };
+    start::start(setup, mapping, streams, inherited.tells)
 }
 
 fn raise_loopback() -> std::io::Result<()> {

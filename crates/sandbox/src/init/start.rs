@@ -8,19 +8,26 @@ use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{DumpableBehavior, Pid, Signal, WaitOptions};
 
-use super::filter;
 use super::identity::Mapping;
+use super::{filter, terminal};
 use crate::error::{Doing, Failure, Step};
 use crate::sys::seccomp;
 use crate::sys::{self, Namespaces, Side};
 use crate::wire::{self, Location, Setup};
+
+/// What the command reads and writes, where it is not what the init has.
+pub(super) struct Streams {
+    pub(super) stdin: OwnedFd,
+    /// The terminal that it controls.
+    pub(super) terminal: Option<OwnedFd>,
+}
 
 /// Starts the command, as process 2 of the namespaces, if it has any; leader of a group of its own. It inherits all that
 /// the init has become, but no open file: all but the standard three are marked to be closed.
 pub(super) fn start(
     setup: &Setup,
     mapping: &Mapping,
-    stdin: OwnedFd,
+    streams: Streams,
     tells: Option<OwnedFd>,
 ) -> Result<Pid, Failure> {
     // What it says is its failure; without one, this end of it is closed by `execve`.
@@ -28,13 +35,13 @@ pub(super) fn start(
     match sys::fork(Namespaces::Same).doing(Step::Execute)? {
         Side::Inside => {
             drop(heard);
-            let Err(failure) = become_command(setup, mapping, stdin, tells);
+            let Err(failure) = become_command(setup, mapping, streams, tells);
             // An init that is gone has taken this process along.
             let _ = wire::send(&says, &failure, &[]);
             super::quit()
         }
         Side::Outside(command) => {
-            drop((says, stdin, tells));
+            drop((says, streams, tells));
             match wire::receive::<Failure>(&heard).doing(Step::Execute)? {
                 None => Ok(command),
                 Some((failure, _)) => {
@@ -51,7 +58,7 @@ pub(super) fn start(
 fn become_command(
     setup: &Setup,
     mapping: &Mapping,
-    stdin: OwnedFd,
+    streams: Streams,
     tells: Option<OwnedFd>,
 ) -> Result<std::convert::Infallible, Failure> {
     if let Location::Chroot(folder) = &setup.root {
@@ -67,17 +74,24 @@ fn become_command(
     }
     let execution = &setup.command;
     std::env::set_current_dir(&execution.cwd).doing_to(Step::ChangeDirectory, &execution.cwd)?;
+    let mut command = std::process::Command::new(&execution.program);
+    command.args(&execution.args).env_clear().envs(execution.env.iter().map(|(name, value)| (name, value)));
+    match &streams.terminal {
+        // The leader of a session leads a group as well.
+        Some(terminal) => {
+            terminal::control(terminal).doing(Step::MakeTerminal)?;
+            let stream = || terminal.try_clone().map(Stdio::from).doing(Step::MakeTerminal);
+            command.stdin(stream()?).stdout(stream()?);
+            if setup.terminal.as_ref().is_some_and(|terminal| terminal.takes_errors) {
+                command.stderr(stream()?);
+            }
+        }
+        None => _ = command.stdin(Stdio::from(streams.stdin)).process_group(0),
+    }
     if let Some(socket) = tells {
         tell_calls(&socket)?;
     }
-    let error = std::process::Command::new(&execution.program)
-        .args(&execution.args)
-        .env_clear()
-        .envs(execution.env.iter().map(|(name, value)| (name, value)))
-        .stdin(Stdio::from(stdin))
-        .process_group(0)
-        .exec();
-    Err(error).doing_to(Step::Execute, &execution.program)
+    Err(command.exec()).doing_to(Step::Execute, &execution.program)
 }
 
 /// From here on the calls of this process are told to who is at the other end of the socket.

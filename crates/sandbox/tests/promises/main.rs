@@ -8,6 +8,7 @@
 mod assembled;
 mod caller;
 mod containment;
+mod emulator;
 mod fixture;
 mod lifetime;
 mod limits;
