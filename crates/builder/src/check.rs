@@ -36,6 +36,15 @@ pub enum EngineKind {
     Container(Tool),
 }
 
+/// Which images for another machine are tried through an emulator, which takes ten times as long as a processor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Emulated {
+    /// All that are given.
+    Every,
+    /// The first variant of each row: the others have the same Ruby.
+    FirstVariants,
+}
+
 /// An image whose checks are to be run, and what they need.
 struct Subjected<'a> {
     target: &'a Target,
@@ -63,6 +72,7 @@ impl Builder {
         targets: &[Target],
         built: &[Built],
         engine: EngineKind,
+        emulated: Emulated,
         observer: &dyn Observer,
     ) -> Result<Vec<Vec<CheckRecord>>, BuildError> {
         let folder = self.project.root.join("images").join(&self.project.matrix.image);
@@ -71,7 +81,7 @@ impl Builder {
         let subjects = targets
             .iter()
             .zip(built)
-            .map(|(target, built)| self.subjected(&suite, &lock, target, built, engine))
+            .map(|(target, built)| self.subjected(&suite, &lock, target, built, engine, emulated))
             .collect::<Result<Vec<_>, _>>()?;
         let untried = subjects.iter().filter(|subject| subject.known.is_none());
         self.fetch(&lock, &packages::joined(untried.map(|subject| subject.gems.clone())), observer)?;
@@ -93,6 +103,7 @@ impl Builder {
         target: &'a Target,
         built: &'a Built,
         engine: EngineKind,
+        emulated: Emulated,
     ) -> Result<Subjected<'a>, BuildError> {
         let image = packages_of(lock, &target.image_set(self.spec()))?;
         let mut gems = packages_of(lock, &target.gem_set(self.spec()))?;
@@ -100,7 +111,11 @@ impl Builder {
         let names: Vec<&str> = target.additions(self.spec()).into_iter().map(|(name, _)| name).collect();
         let suite = suite.of(&names);
         let key = self.outcome_key(&suite, built, engine, &gems);
-        let means = self.means(target.architecture, engine);
+        let is_tried = emulated == Emulated::Every || target.is_first_variant();
+        let means = match self.means(target.architecture, engine) {
+            Ok(means) if means.is_emulated() && !is_tried => Err(NoMeans::NotAsked),
+            means => means,
+        };
         let known = match (&means, self.store.derived(OUTCOMES, &key)?) {
             (_, Some(blob)) => serde_json::from_slice(blob.content()).ok(),
             (Ok(_), None) => None,

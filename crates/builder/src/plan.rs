@@ -105,6 +105,11 @@ impl Target {
         self.variant(spec).user.unwrap_or(spec.config.user)
     }
 
+    /// Whether it is of the first variant of its row.
+    pub const fn is_first_variant(&self) -> bool {
+        self.variant == 0
+    }
+
     /// Whether it is built only where it is asked for: its variant is, or its row is in a group.
     pub const fn is_on_demand(&self) -> bool {
         self.on_demand

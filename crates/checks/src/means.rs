@@ -82,6 +82,9 @@ pub enum NoMeans {
         /// The engine.
         tool: Tool,
     },
+    /// It has an emulator, which takes its time, and nobody asked for this very image.
+    #[error("through an emulator, one variant of a row is tried; `cargo xtask check` tries the others")]
+    NotAsked,
     /// It has an emulator, and the kernel does not let a sandbox use it.
     #[error(
         "a sandbox can use an emulator on Linux 6.7 or later, or where one is registered in the kernel (binfmt_misc)"
@@ -96,6 +99,7 @@ impl NoMeans {
             Self::NoEmulator { .. } => {
                 "install QEMU's user mode: Debian's package is qemu-user-static".to_owned()
             }
+            Self::NotAsked => "ask for it: `cargo xtask check IMAGE --arch ARCHITECTURE`".to_owned(),
             Self::NotRegistered { .. } | Self::OldKernel => {
                 "register one: Debian's packages qemu-user-static and binfmt-support do".to_owned()
             }

@@ -41,7 +41,7 @@ end
 PTY.spawn({ "TERM" => "xterm" }, "irb") do |reader, writer, pid|
   terminal = Terminal.new(reader, writer)
   begin
-    Timeout.timeout(30) do
+    Timeout.timeout(600) do
       terminal.read_until(/irb.*> /m)
       terminal.type("\"4\" + \"2\"\r")
       terminal.read_until(/=> .*42/)

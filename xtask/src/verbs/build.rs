@@ -1,6 +1,6 @@
 //! `build-all` and `build`: images, their checks, and the report.
 
-use builder::check::EngineKind;
+use builder::check::{Emulated, EngineKind};
 use builder::selection::{Architectures, Kinds, Selection};
 
 use super::session::{self, Settings};
@@ -42,7 +42,7 @@ fn build(patterns: &[String], options: &BuildOptions, printer: &Printer) -> anyh
         builder.write_record(&targets, &built, None)?;
         return Ok(Ending::Good);
     }
-    let checks = builder.check(&targets, &built, EngineKind::Sandbox, printer)?;
+    let checks = builder.check(&targets, &built, EngineKind::Sandbox, Emulated::FirstVariants, printer)?;
     let record = builder.write_record(&targets, &built, Some(checks))?;
     // The table shows the whole matrix as it is described: anything else leaves it alone.
     if is_usual && options.keep.is_empty() {

@@ -1,6 +1,6 @@
 //! `check`: the checks of images that are built.
 
-use builder::check::EngineKind;
+use builder::check::{Emulated, EngineKind};
 use builder::plan::Target;
 use builder::selection::{Architectures, Kinds, Selection};
 use checks::Tool;
@@ -25,7 +25,7 @@ pub(crate) fn check(flags: &CheckFlags, printer: &Printer) -> anyhow::Result<End
         EngineName::Docker => EngineKind::Container(Tool::Docker),
         EngineName::Podman => EngineKind::Container(Tool::Podman),
     };
-    let checks = builder.check(&targets, &built, engine, printer)?;
+    let checks = builder.check(&targets, &built, engine, Emulated::Every, printer)?;
     let record = match engine {
         EngineKind::Sandbox => builder.write_record(&targets, &built, Some(checks))?,
         // The record says how images do where they were built; another engine is looked at in passing.
