@@ -194,10 +194,12 @@ fn a_layer_that_was_damaged_since_is_not_started() {
     let mirror = mirror();
     let project = project(&mirror, &[]);
     project.build();
-    let largest = project.layout().into_iter().max_by_key(|(_, (_, bytes))| bytes.len()).expect("a blob").0;
-    let mut bytes = fs::read(&largest).unwrap();
+    let manifest = project.document(&project.index("tiny:3.3-trixie")["manifests"][0]["digest"]);
+    let digest = manifest["layers"][0]["digest"].as_str().unwrap().replace(':', "/");
+    let layer = project.root.join("dist/oci/blobs").join(digest);
+    let mut bytes = fs::read(&layer).unwrap();
     *bytes.last_mut().unwrap() ^= 1;
-    fs::write(&largest, bytes).unwrap();
+    fs::write(&layer, bytes).unwrap();
     insta::assert_snapshot!(project.run(&["run", "tiny:3.3", "--", "hello"]), @"
     status 2
     -- errors
