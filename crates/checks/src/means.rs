@@ -87,7 +87,7 @@ pub enum NoMeans {
     NotAsked,
     /// It has an emulator, and the kernel does not let a sandbox use it.
     #[error(
-        "a sandbox can use an emulator on Linux 6.7 or later, or where one is registered in the kernel (binfmt_misc)"
+        "a sandbox can use an emulator on Linux 6.7 or later as root, or where one is registered in the kernel (binfmt_misc)"
     )]
     OldKernel,
 }

@@ -88,7 +88,8 @@ pub struct Command {
 }
 
 /// A program that runs those of another machine, as QEMU's user mode does. The kernel starts it for every such program
-/// that the command executes (`binfmt_misc`), which it does in a user namespace from Linux 6.7 on.
+/// that the command executes (`binfmt_misc`), which it does in a user namespace from Linux 6.7 on. User 0 of the namespace sets it up: there is one
+/// where the caller is root, or runs the command as user 0.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Emulator {
     /// Its executable, on the host. A static one: in the command's root it finds none of the host's libraries.

@@ -26,7 +26,7 @@ pub enum Obstacle {
     Overlay,
     /// The kernel cannot tell of system calls (`seccomp_unotify(2)`), or is none of x86-64 or ARM.
     Notifications,
-    /// The kernel has no table of program formats for user namespaces (`binfmt_misc`).
+    /// The kernel has no table of program formats for user namespaces (`binfmt_misc`), or this one has no user 0 to change it.
     Formats,
     /// The surrounding container has its own system calls told already, and the kernel tells one only.
     Notified,
@@ -64,7 +64,7 @@ impl Obstacle {
             Self::Overlay => "load the module with `modprobe overlay`, on Linux 5.11 or later",
             Self::Notifications => return "use Linux 5.11 or later with seccomp filters".to_owned(),
             Self::Notified => return "run outside of the container".to_owned(),
-            Self::Formats => return "use Linux 6.7 or later, with binfmt_misc".to_owned(),
+            Self::Formats => return "use Linux 6.7 or later with binfmt_misc, as root".to_owned(),
         };
         format!("{remedy}; or use another engine: docker or podman")
     }
@@ -86,7 +86,7 @@ impl fmt::Display for Obstacle {
             Self::CoveredProc => "the surrounding container covers parts of /proc",
             Self::Overlay => "the kernel has no overlay file system for user namespaces",
             Self::Notifications => "the kernel cannot tell of system calls (seccomp)",
-            Self::Formats => "the kernel runs no programs of other machines in user namespaces (binfmt_misc)",
+            Self::Formats => "the kernel lets this user namespace run no programs of other machines (binfmt_misc)",
             Self::Notified => "the system calls of this process are told to somebody already, as in some containers",
         })
     }

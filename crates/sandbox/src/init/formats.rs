@@ -10,6 +10,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags};
 
 use crate::command::Emulator;
@@ -43,7 +44,9 @@ fn table(emulator: &Emulator) -> io::Result<OwnedFd> {
     let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
     let table = rustix::mount::fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)?;
     let flags = OFlags::WRONLY | OFlags::CLOEXEC;
-    let register = rustix::fs::openat(&table, "register", flags, Mode::empty())?;
+    // It belongs to user 0. Where that one has no id outside, nobody may write to it: the emulator is not at fault.
+    let register = rustix::fs::openat(&table, "register", flags, Mode::empty())
+        .map_err(|error| if error == Errno::ACCESS { Errno::PERM } else { error })?;
     rustix::io::write(register, &entry(emulator))?;
     Ok(table)
 }

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use sandbox::{Command, Emulator, Obstacle, Root, SandboxError, Status, Step};
 
-use crate::fixture::{Fixture, NONROOT, probe, program, skip, text};
+use crate::fixture::{Fixture, NONROOT, is_root, probe, program, skip, text};
 
 /// A machine whose programs nobody has: `EM_M32` of a processor of the eighties.
 const MACHINE: u16 = 1;
@@ -27,9 +27,10 @@ fn fixture() -> Fixture {
 }
 
 fn command(words: &[&str]) -> Command {
+    // Who is not root has one user to give: user 0 sets an emulator up.
+    let user = if is_root() { NONROOT } else { 0 };
     let emulator = Emulator { program: probe(), machine: MACHINE };
-    let mut command =
-        Command { emulator: Some(emulator), uid: NONROOT, gid: NONROOT, ..Command::new(words[0]) };
+    let mut command = Command { emulator: Some(emulator), uid: user, gid: user, ..Command::new(words[0]) };
     command.args = words[1..].iter().map(Into::into).collect();
     command.env.insert("PATH".into(), "/bin".into());
     command
