@@ -242,6 +242,17 @@ fn no_depth_is_too_deep() {
 }
 
 #[test]
+fn what_nests_deeper_than_the_parser_goes_is_no_program() {
+    for (open, close) in [("(", ")"), ("[", "]"), ("{a: ", "}"), ("a { ", " }")] {
+        let nested = |times: usize| [open.repeat(times), "1".to_owned(), close.repeat(times)].concat();
+        assert_eq!(read(nested(1_000).as_bytes()).problem, None, "{open}");
+        let source = read(nested(100_000).as_bytes());
+        assert!(source.problem.is_some_and(|problem| problem.line == Some(1)), "{open}");
+        assert_eq!(source.mentions, []);
+    }
+}
+
+#[test]
 fn words_for_opening_libraries() {
     for (source, wanted) in [
         ("extend FFI::Library\nffi_lib 'a'", true),
