@@ -49,7 +49,7 @@ impl Known {
     }
 
     pub(super) fn get(&self, path: &[u8]) -> Option<&Arc<Node>> {
-        self.slot(self.hasher.hash_one(path), path).get()
+        self.seek(self.hasher.hash_one(path), path).ok()
     }
 
     /// Puts in what was found at a path, unless somebody else has done so before; gives back what counts.
@@ -57,20 +57,20 @@ impl Known {
         let hash = self.hasher.hash_one(path.as_bytes());
         let mut node = Arc::new(Node { path, found, hash, further: Default::default() });
         loop {
-            // Between the look for an empty slot and the filling of it, another path may have taken it.
-            let slot = self.slot(hash, node.path.as_bytes());
-            match slot.get() {
-                Some(known) => return known,
-                None => match slot.set(node) {
+            match self.seek(hash, node.path.as_bytes()) {
+                Ok(known) => return known,
+                Err(slot) => match slot.set(node) {
                     Ok(()) => return slot.get().expect("a slot that was just filled"),
+                    // Another path, or this one, has taken it meanwhile.
                     Err(refused) => node = refused,
                 },
             }
         }
     }
 
-    /// The slot that has the path with this hash, or the empty one where it belongs.
-    fn slot(&self, hash: u64, path: &[u8]) -> &Slot {
+    /// The path with this hash, or the slot where it belongs, which was empty. Each slot is looked at once: who looks again may
+    /// find another path in it.
+    fn seek(&self, hash: u64, path: &[u8]) -> Result<&Arc<Node>, &Slot> {
         let mut rest = hash;
         let mut slots = &*self.first;
         let mut bits = FIRST_BITS;
@@ -78,11 +78,43 @@ impl Known {
             let mask = (1 << bits) - 1;
             let slot = &slots[usize::try_from(rest & mask).unwrap_or_default()];
             match slot.get() {
-                Some(node) if node.hash != hash || node.path.as_bytes() != path => slots = &node.further,
-                _ => return slot,
+                None => return Err(slot),
+                Some(node) if node.hash == hash && node.path.as_bytes() == path => return Ok(node),
+                Some(node) => slots = &node.further,
             }
             rest >>= bits;
             bits = BITS;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn each_path_is_its_own_however_many_put_theirs_in_at_once() {
+        const THREADS: usize = 8;
+        for _ in 0..20 {
+            let (known, start) = (Known::new(), Barrier::new(THREADS));
+            thread::scope(|scope| {
+                for thread in 0..THREADS {
+                    let (known, start) = (&known, &start);
+                    scope.spawn(move || {
+                        start.wait();
+                        for number in 0..2_000 {
+                            // Half of them are everybody's.
+                            let owner = thread * (number % 2);
+                            let path = RootPath::parse(format!("/{owner}/{number}")).unwrap();
+                            assert_eq!(known.insert(path.clone(), None).path, path);
+                            assert_eq!(known.get(path.as_bytes()).unwrap().path, path);
+                        }
+                    });
+                }
+            });
         }
     }
 }
