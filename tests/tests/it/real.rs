@@ -30,10 +30,14 @@ pub(crate) fn run(project: &Path, arguments: &[&str]) -> Result<String, String> 
     outcome(command.expect("the program starts"))
 }
 
+/// The architecture of this machine.
+pub(crate) fn host() -> String {
+    Architecture::host().expect("an architecture that images are built for").to_string()
+}
+
 /// Builds an image for this machine, or says why that is not tried here.
 pub(crate) fn build(project: &Path, image: &str) -> Result<(), String> {
-    let host = Architecture::host().expect("an architecture that images are built for").to_string();
-    run(project, &["build", image, "--arch", &host, "--no-check", "--offline", "--locked"])
+    run(project, &["build", image, "--arch", &host(), "--no-check", "--offline", "--locked"])
         .map(drop)
         .map_err(|why| format!("it was not built on this machine: run `cargo xtask build-all`\n{why}"))
 }

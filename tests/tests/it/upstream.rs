@@ -14,6 +14,7 @@ use testkit::web::{Answer, Reply, Server};
 use crate::mirror::{Mirror, program};
 use crate::program::Outcome;
 use crate::project::{Project, files_below};
+use crate::{real, skip};
 
 const STATUS: &str = "Package: libc6\nStatus: install ok installed\nArchitecture: amd64\nVersion: 2.41-1\n\n\
     Package: libyaml-0-2\nStatus: install ok installed\nMulti-Arch: same\nArchitecture: amd64\nVersion: 0.2.5-2\n";
@@ -427,4 +428,34 @@ fn a_registry_that_has_had_enough_is_explained() {
       because: the registry limits how much is pulled, and asks to wait 3600 s ({}): http://[registry]/v2/ruby/manifests/3.4
     hint: wait, log in with `docker login` for a larger limit, or name a mirror; what was fetched so far is kept
     ");
+}
+
+#[test]
+fn the_real_ruby_of_an_image_is_the_one_of_its_packages() {
+    let (packaged, taken) = (real::project("packaged"), real::project("taken"));
+    let built = real::build(packaged.path(), "packaged:3.3-trixie")
+        .and_then(|()| real::build(packaged.path(), "packaged:3.3-trixie-dev"));
+    if let Err(why) = built {
+        return skip("a real Ruby from an image", &why);
+    }
+    let wanted = real_files(packaged.path(), "packaged:3.3-trixie");
+
+    // With a compiler, a package manager and hundreds of other files around it.
+    fs::rename(packaged.path().join("dist/oci"), taken.path().join("vendor")).expect("its layout");
+    let matrix = fs::read_to_string(taken.path().join("matrix.toml")).expect("the matrix");
+    let row = "{ image = \"oci:vendor:packaged:3.3-trixie-dev\" }";
+    fs::write(taken.path().join("matrix.toml"), matrix.replacen("{ package = \"ruby\" }", row, 1))
+        .expect("a matrix");
+    let arguments = ["build", "taken:3.3-trixie", "--no-check", "--offline", "--arch", &real::host()];
+    real::run(taken.path(), &arguments).expect("it builds from what is there");
+    assert_eq!(real_files(taken.path(), "taken:3.3-trixie"), wanted);
+}
+
+/// The files of a real image.
+fn real_files(project: &Path, image: &str) -> Vec<PathBuf> {
+    let out = project.join("out");
+    let output = out.display().to_string();
+    real::run(project, &["export", image, "--format", "dir", "--output", &output]).expect("an export");
+    let files = files_below(&out).into_keys();
+    files.map(|path| path.strip_prefix(&out).expect("below it").to_owned()).collect()
 }
