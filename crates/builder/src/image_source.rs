@@ -14,6 +14,7 @@ use registry::{Hosts, Keychain, Registry, RegistryError};
 use rootfs::{Content, Dialect, Layer, Limits, Origin, StackError, TarError, Tree};
 use schema::lock::ImageKey;
 use schema::matrix::{ImageName, LocalImage, RegistryAccess};
+use schema::reference::Reference;
 use schema::{Architecture, Digest};
 
 use crate::contents::TAR;
@@ -219,7 +220,7 @@ impl Images<'_> {
     ) -> Result<(Digest, Tree), ImageSourceError> {
         let failed = |source| ImageSourceError::Image { image: image.clone(), source };
         let found = match image {
-            ImageName::Registry(_) => self.pulled(key, locked)?,
+            ImageName::Registry(reference) => self.pulled(key, reference, locked)?,
             ImageName::Layout(local) => self.in_layout(local, *architecture).map_err(failed)?,
             ImageName::Archive(local) => self.in_archive(local).map_err(failed)?,
         };
@@ -234,8 +235,12 @@ impl Images<'_> {
         Ok((found.digest, self.tree(found.layers).map_err(failed)?))
     }
 
-    fn pulled(&self, key: &ImageKey, locked: Option<Digest>) -> Result<Found, ImageSourceError> {
-        let ImageName::Registry(reference) = &key.image else { unreachable!("it is in a registry") };
+    fn pulled(
+        &self,
+        key: &ImageKey,
+        reference: &Reference,
+        locked: Option<Digest>,
+    ) -> Result<Found, ImageSourceError> {
         let registry = Registry::new(self.client, self.hosts, self.keychain);
         let reference = match locked {
             Some(digest) => reference.clone().pinned(digest),
