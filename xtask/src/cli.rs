@@ -40,6 +40,8 @@ pub(crate) enum Verb {
     Export(ExportFlags),
     /// Send images to a registry, and set their tags once everything is there
     Push(PushFlags),
+    /// Show what differs between two images or two runs; the status is 0 where nothing does, 1 where something does
+    Diff(DiffFlags),
     /// Write the table of sizes in the README from the last run
     Report(ReportFlags),
     /// Resolve the suites anew, and show what changes in the lock
@@ -51,6 +53,33 @@ pub(crate) enum Verb {
 
 /// The subcommand that a sandbox's first process is started with.
 pub(crate) const SANDBOX_INIT: &str = "sandbox-init";
+
+#[derive(Debug, Args)]
+pub(crate) struct DiffFlags {
+    /// An image by name or tag, as in 3.3-trixie; one elsewhere, as `oci:FOLDER:NAME` or `docker://REGISTRY/NAME:TAG`; or
+    /// all of a run: a folder as `dist`, or a run.json
+    #[arg(value_name = "BEFORE")]
+    pub(crate) before: String,
+    /// The same, to compare it with
+    #[arg(value_name = "AFTER")]
+    pub(crate) after: String,
+    /// How it is shown: markdown is for a pull request, json for programs
+    #[arg(long, value_enum, default_value = "text")]
+    pub(crate) format: DiffFormat,
+    /// The images for this architecture instead of the machine's; runs are compared for all
+    #[arg(long, value_name = "ARCHITECTURE")]
+    pub(crate) arch: Option<Architecture>,
+    /// A registry that is reached without TLS, as in localhost:5000; may be given several times
+    #[arg(long, value_name = "HOST")]
+    pub(crate) plain_http: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum DiffFormat {
+    Text,
+    Markdown,
+    Json,
+}
 
 #[derive(Debug, Args)]
 pub(crate) struct BuildAllFlags {

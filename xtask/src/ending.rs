@@ -40,6 +40,7 @@ fn hint(error: &(dyn Error + 'static)) -> Option<String> {
     }
     first_of![
         builder::BuildError,
+        builder::compare::CompareError,
         builder::project::ProjectError,
         builder::selection::PlanError,
         oci::LayoutError,

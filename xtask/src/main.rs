@@ -31,6 +31,7 @@ fn main() -> ExitCode {
         Verb::Run(flags) => verbs::run::run(&flags, &printer),
         Verb::Export(flags) => verbs::export::export(&flags, &printer),
         Verb::Push(flags) => verbs::push::push(&flags, &printer),
+        Verb::Diff(flags) => verbs::diff::diff(&flags, &printer),
         Verb::Report(flags) => verbs::report::report(&flags, &printer),
         Verb::Update(flags) => verbs::update::update(&flags, &printer),
         Verb::SandboxInit => unreachable!("handled above"),

@@ -441,13 +441,13 @@ pub(crate) fn drop_records(stack: &Stack<'_>, selection: &Selection<'_>) -> Vec<
 
 /// How many files there are, and their bytes; hard links count once.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Size {
-    files: u64,
-    bytes: u64,
+pub(crate) struct Size {
+    pub(crate) files: u64,
+    pub(crate) bytes: u64,
 }
 
 impl Size {
-    fn of<'a>(entries: impl Iterator<Item = &'a Entry>) -> Self {
+    pub(crate) fn of<'a>(entries: impl Iterator<Item = &'a Entry>) -> Self {
         let mut seen = std::collections::HashSet::new();
         let mut size = Self::default();
         for entry in entries {

@@ -501,7 +501,7 @@ impl Builder {
     }
 }
 
-fn stack_layer(tree: &mut Tree, tar: Content) -> Result<(), TreeFault> {
+pub(crate) fn stack_layer(tree: &mut Tree, tar: Content) -> Result<(), TreeFault> {
     let layer = Layer::parse(tar, Dialect::Oci, Limits::default())?;
     tree.stack(&layer, Origin::default())?;
     Ok(())

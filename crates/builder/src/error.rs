@@ -188,6 +188,9 @@ pub enum BuildError {
         /// Why.
         source: crate::check::TreeFault,
     },
+    /// What is to be compared is not there.
+    #[error(transparent)]
+    Compare(#[from] crate::compare::CompareError),
     /// The run record is none.
     #[error(transparent)]
     Record(#[from] schema::run::RunRecordError),
@@ -220,6 +223,7 @@ impl BuildError {
                 "write it as RubyGems does, with literals, or leave it out with a rule under `[[drop]]` in image.toml"
                     .to_owned(),
             ),
+            Self::Compare(error) => error.hint(),
             Self::Proxy(_)
             | Self::AptSources(_)
             | Self::Keyring { .. }

@@ -171,7 +171,7 @@ fn source(package: &Package) -> Source {
 }
 
 /// Whether RubyGems looks here for what is installed: `specifications/*.gemspec`, and `default` below that.
-fn is_specification(path: &RootPath) -> bool {
+pub(crate) fn is_specification(path: &RootPath) -> bool {
     let mut folders = path.ancestors().map(|folder| folder.name().to_vec());
     let folder = match folders.next() {
         Some(name) if name == b"default" => folders.next(),

@@ -7,6 +7,7 @@
 
 pub mod build;
 pub mod check;
+pub mod compare;
 pub mod explain;
 pub mod image_source;
 pub mod locking;

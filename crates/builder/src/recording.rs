@@ -12,7 +12,7 @@ use crate::replace::replace;
 use crate::{BuildError, Builder};
 
 /// Its name, in the folder of images and records.
-const RECORD: &str = "run.json";
+pub(crate) const RECORD: &str = "run.json";
 
 /// What tells the images of a record apart.
 type Key = (String, Architecture);

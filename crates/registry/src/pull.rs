@@ -24,6 +24,8 @@ pub struct PulledImage {
     pub reference: Reference,
     /// Its configuration.
     pub config: ImageConfig,
+    /// The bytes of its configuration.
+    pub config_size: u64,
     /// Its layers, lowest first.
     pub layers: Vec<PulledLayer>,
 }
@@ -106,6 +108,7 @@ impl Registry<'_> {
         Ok(PulledImage {
             layers: layers.collect(),
             reference: reference.clone().pinned(descriptor.digest),
+            config_size: manifest.config.size,
             config,
         })
     }

@@ -9,6 +9,7 @@ mod error;
 mod fixture;
 mod markup;
 mod published;
+mod shared;
 mod size;
 mod splice;
 mod table;

@@ -9,6 +9,7 @@ use std::fmt::Write;
 use schema::run::{ImageRecord, RunRecord};
 
 use crate::published::{Megabytes, Published};
+use crate::shared;
 use crate::size::megabytes;
 
 /// A column: its head, what it says of our images, and what of others'.
@@ -89,6 +90,13 @@ pub fn table(run: &RunRecord, published: &[Published]) -> String {
         text.push_str(" An image with the same files as the one above it has no row of its own.");
     }
     text.push('\n');
+    // Images of a record without layers share nothing that is known.
+    if run.images.iter().all(|image| !image.layers.is_empty())
+        && let Some(sentence) = shared::sentence(&run.images)
+    {
+        text.push_str(&sentence);
+        text.push('\n');
+    }
     if !sources.is_empty() {
         text.push_str("Sizes of others are as published, not measured here:");
         for (number, (source, date)) in (1..).zip(&sources) {

@@ -5,6 +5,7 @@ mod architectures;
 mod article;
 mod build;
 mod checks;
+mod compared;
 mod declared;
 mod docker;
 mod emulated;
