@@ -112,6 +112,9 @@ pub(crate) struct BuildOptions {
     /// Switch a rule of image.toml off that leaves files out or makes them smaller; may be given several times
     #[arg(long, value_name = "RULE")]
     pub(crate) keep: Vec<String>,
+    /// Keep the folder that a Ruby is compiled in, below dist/failed, where that fails
+    #[arg(long)]
+    pub(crate) keep_failed: bool,
     /// Build for this architecture instead of the matrix's
     #[arg(long, value_name = "ARCHITECTURE")]
     pub(crate) arch: Option<Architecture>,

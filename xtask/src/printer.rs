@@ -91,15 +91,20 @@ impl Printer {
     }
 
     fn stage(&self, image: &str, stage: Stage) {
+        self.at_work(image, name_of(stage));
+    }
+
+    /// On a terminal: what somebody is doing.
+    fn at_work(&self, image: &str, doing: &str) {
         let Some(bars) = &self.bars else { return };
         let mut images = lock(&bars.images);
         let bar = images.entry(image.to_owned()).or_insert_with(|| {
-            let style = ProgressStyle::with_template("{spinner} {msg}").expect("a constant template");
+            let style = ProgressStyle::with_template("{spinner} {wide_msg}").expect("a constant template");
             let bar = bars.all.add(ProgressBar::new_spinner().with_style(style));
             bar.enable_steady_tick(Duration::from_millis(100));
             bar
         });
-        bar.set_message(format!("{image}: {}", name_of(stage)));
+        bar.set_message(format!("{image}: {doing}"));
     }
 
     fn done(&self, image: &str) {
@@ -131,6 +136,17 @@ impl Observer for Printer {
                 }
             }
             Event::Pulling { image, bytes } => self.start_download("pulling", &image.to_string(), *bytes),
+            Event::Compiling { ruby, changes: None } => {
+                self.line(format_args!("compiling {ruby}, which takes some minutes, once"));
+            }
+            Event::Compiling { ruby, changes: Some(changes) } => {
+                self.line(format_args!("compiling {ruby} again: {changes}"));
+            }
+            Event::Compiles { ruby, line } => self.at_work(ruby, line),
+            Event::Compiled { ruby, seconds } => {
+                self.done(ruby);
+                self.line(format_args!("compiled {ruby} in {}:{:02} minutes", seconds / 60, seconds % 60));
+            }
             Event::Stage { image, stage } => self.stage(image, *stage),
             Event::Built { image, manifest, disk, pull, zstd, undecided, unchanged } => {
                 self.done(image);

@@ -17,7 +17,7 @@ use crate::assemble::{Assembly, Placed, Ways};
 use crate::contents::{Contents, Underlays};
 use crate::declare::Declared;
 use crate::explain::Explanation;
-use crate::observer::{Event, Observer};
+use crate::observer::Observer;
 use crate::plan::Target;
 use crate::selection::Selection;
 use crate::{BuildError, Builder, assemble, declare, layers, packages_of};
@@ -44,40 +44,18 @@ pub struct Built {
 pub(crate) type Locked<'a> = BTreeMap<&'a PackageKey, &'a LockedPackage>;
 
 impl Builder {
-    /// Builds targets that are not built yet, in parallel, and names all of them in the layout. Names that the matrix
-    /// does not give any more go when the whole matrix is built.
+    /// Builds targets that are not built yet, in parallel, and names all of them in the layout: each, and whether it was
+    /// there before. Names that the matrix does not give any more go when the whole matrix is built.
     ///
     /// # Errors
-    /// The first target, by the order given, that cannot be built. No image of this run has a name then.
-    pub fn build(&mut self, targets: &[Target], observer: &dyn Observer) -> Result<Vec<Built>, BuildError> {
-        let layout = Layout::create(&self.options.dist.join("oci"))?;
-        let mut again = false;
-        loop {
-            let lock = self.locked(targets, observer)?;
-            let built = self.build_locked(&layout, &lock, targets, observer);
-            // What has no name is of an image that was replaced, or of one that failed half-way.
-            let swept = layout.remove_unreferenced();
-            match built {
-                Err(error) if error.is_gone() && self.may_resolve() && !again => {
-                    again = true;
-                    self.resolve_again(observer)?;
-                }
-                Err(error) => return Err(error),
-                Ok(built) => {
-                    swept?;
-                    return Ok(built);
-                }
-            }
-        }
-    }
-
-    fn build_locked(
+    /// The first target, by the order given, that cannot be built. None of them has a new name then.
+    pub(crate) fn build_locked(
         &self,
         layout: &Layout,
         lock: &Lock,
         targets: &[Target],
         observer: &dyn Observer,
-    ) -> Result<Vec<Built>, BuildError> {
+    ) -> Result<Vec<(Built, bool)>, BuildError> {
         // Held until everything has its name, so that nobody takes it for left over.
         let writer = layout.writer()?;
         let placed = Placed::default();
@@ -121,18 +99,7 @@ impl Builder {
         if whole {
             self.remove_other_documents(&named)?;
         }
-        for ((Built { record, .. }, unchanged), target) in built.iter().zip(targets) {
-            observer.observe(&Event::Built {
-                image: &target.to_string(),
-                manifest: record.manifest,
-                disk: record.disk,
-                pull: record.pull,
-                zstd: record.zstd,
-                undecided: record.undecided.len(),
-                unchanged: *unchanged,
-            });
-        }
-        Ok(built.into_iter().map(|(built, _)| built).collect())
+        Ok(built)
     }
 
     /// Whether these are all the targets of the matrix.
@@ -151,7 +118,7 @@ impl Builder {
     }
 
     /// The record of a target whose very inputs were built before, if the layout has the result undamaged.
-    fn known(
+    pub(crate) fn known(
         &self,
         layout: &Layout,
         placed: &Placed,
@@ -251,10 +218,9 @@ impl Builder {
         let mut best: Option<Explanation> = None;
         for step in self.steps(&lock, target)? {
             self.fetch(&lock, &packages_of(&lock, &step.set)?, observer)?;
-            self.bring_underlay(&step, &mut underlays, observer)?;
-            let underlay = underlays.of(&step);
-            let opened = self.opened(&lock, &step, underlay)?;
-            let stack = self.stack(target, &step, (&opened, underlay), lower)?;
+            self.bring_underlay(&lock, target, &step, &mut underlays, observer)?;
+            let opened = self.opened(&lock, &step, underlays.of(&step))?;
+            let stack = self.stack(target, &step, (&opened, &underlays), lower)?;
             let selection = layers::select(&stack, step.policy(&self.spec().shrink));
             let explanation = Explanation::of(&stack, &selection, path);
             // What an upper layer has covers a lower one; what it does not have may be below.

@@ -67,7 +67,7 @@ impl Builder {
     ///
     /// # Errors
     /// When a check cannot run. One that fails is an outcome.
-    pub fn check(
+    pub(crate) fn check(
         &self,
         targets: &[Target],
         built: &[Built],

@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
+use std::sync::atomic::AtomicBool;
 
 use rayon::prelude::*;
 use rootfs::{Content, Dialect, Layer, Limits, Origin, Tree};
@@ -25,7 +26,7 @@ use crate::observer::{Event, Observer, Stage};
 use crate::packages;
 use crate::plan::Target;
 use crate::project::ImageFolder;
-use crate::stack::{Package, Stack};
+use crate::stack::{Below, Package, Stack};
 use crate::underlay::Underlay;
 use crate::verify::{self, FindingsError};
 use crate::{BuildError, Builder, assemble, inventory, packages_of};
@@ -92,6 +93,8 @@ pub(crate) struct Step<'a> {
     pub is_base: bool,
     /// The image that lies below its packages, and the digest that is locked.
     pub underlay: Option<(ImageKey, Digest)>,
+    /// By what its Ruby is compiled, where it has files of one.
+    pub recipe: Option<Digest>,
 }
 
 impl Step<'_> {
@@ -101,9 +104,13 @@ impl Step<'_> {
     }
 }
 
-/// The images that packages lie on, each brought once.
+/// The images that packages lie on, and the Rubies that are compiled: each brought once.
 #[derive(Debug, Default)]
-pub(crate) struct Underlays(BTreeMap<ImageKey, Underlay>);
+pub(crate) struct Underlays {
+    images: BTreeMap<ImageKey, Underlay>,
+    /// By the digests of their recipes.
+    compiled: BTreeMap<Digest, Tree>,
+}
 
 impl Underlays {
     /// None yet.
@@ -113,7 +120,12 @@ impl Underlays {
 
     /// That of a step for which it was brought.
     pub(crate) fn of(&self, step: &Step<'_>) -> Option<&Underlay> {
-        step.underlay.as_ref().and_then(|(key, _)| self.0.get(key))
+        step.underlay.as_ref().and_then(|(key, _)| self.images.get(key))
+    }
+
+    /// The compiled Ruby of a step for which it was brought.
+    pub(crate) fn ruby(&self, step: &Step<'_>) -> Option<&Tree> {
+        step.recipe.as_ref().and_then(|recipe| self.compiled.get(recipe))
     }
 }
 
@@ -268,11 +280,18 @@ impl Builder {
             hasher.field(key.image.to_string().as_bytes());
             hasher.field(digest.as_bytes());
         }
+        let recipe = match layers.iter().any(LayerSpec::asks_for_ruby) {
+            true => self.recipe(lock, target)?.map(|recipe| recipe.digest()),
+            false => None,
+        };
+        if let Some(recipe) = &recipe {
+            hasher.field(recipe.as_bytes());
+        }
         for (key, package) in packages_of(lock, &set)? {
             hasher.field(String::from(key.clone()).as_bytes());
             hasher.field(package.digest.as_bytes());
         }
-        Ok(Step { key: hasher.finish(), set, layers, drop, facts, is_base: true, underlay })
+        Ok(Step { key: hasher.finish(), set, layers, drop, facts, is_base: true, underlay, recipe })
     }
 
     fn facts(&self, lock: &Lock, target: &Target, layers: &[LayerSpec]) -> Result<Facts, BuildError> {
@@ -311,11 +330,12 @@ impl Builder {
                 .map(|(_, step, _)| self.stored_contents(placed, step))
                 .collect::<Result<_, BuildError>>()?;
             let missing = here.iter().zip(&known).filter(|(_, known)| known.is_none());
-            let missing: Vec<&Step<'_>> = missing.map(|((_, step, _), _)| *step).collect();
-            let sets = missing.iter().map(|step| packages_of(lock, &step.set));
+            let missing: Vec<(&Target, &Step<'_>)> =
+                missing.map(|((target, step, _), _)| (*target, *step)).collect();
+            let sets = missing.iter().map(|(_, step)| packages_of(lock, &step.set));
             self.fetch(lock, &packages::joined(sets.collect::<Result<Vec<_>, _>>()?), observer)?;
-            for step in missing {
-                self.bring_underlay(step, &mut underlays, observer)?;
+            for (target, step) in missing {
+                self.bring_underlay(lock, target, step, &mut underlays, observer)?;
             }
             let built: Vec<Result<Contents, BuildError>> = here
                 .par_iter()
@@ -324,7 +344,7 @@ impl Builder {
                     Some(known) => Ok(known),
                     None => {
                         let below = below.map(|below| (below, &done[&below]));
-                        self.build_step(lock, target, (step, underlays.of(step)), below, observer)
+                        self.build_step(lock, target, (step, &underlays), below, observer)
                     }
                 })
                 .collect();
@@ -356,7 +376,7 @@ impl Builder {
         &self,
         lock: &Lock,
         target: &Target,
-        (step, underlay): (&Step<'_>, Option<&Underlay>),
+        (step, underlays): (&Step<'_>, &Underlays),
         below: Option<(Digest, &Contents)>,
         observer: &dyn Observer,
     ) -> Result<Contents, BuildError> {
@@ -368,8 +388,8 @@ impl Builder {
         let listed = below.map(|(key, _)| self.inventory(&key)).transpose()?;
         let below = below.map(|(_, contents)| contents).cloned().unwrap_or_default();
         let lower = self.lower(&name, &below)?;
-        let opened = self.opened(lock, step, underlay)?;
-        let stack = self.stack(target, step, (&opened, underlay), lower)?;
+        let opened = self.opened(lock, step, underlays.of(step))?;
+        let stack = self.stack(target, step, (&opened, underlays), lower)?;
 
         stage(Stage::Analyzing);
         let policy = step.policy(&spec.shrink);
@@ -447,18 +467,29 @@ impl Builder {
         Ok(opened)
     }
 
-    /// Brings the image that a step's packages lie on, where it is not at hand.
+    /// Brings the image that a step's packages lie on and the Ruby that is compiled, where they are not at hand.
     pub(crate) fn bring_underlay(
         &self,
+        lock: &Lock,
+        target: &Target,
         step: &Step<'_>,
         underlays: &mut Underlays,
         observer: &dyn Observer,
     ) -> Result<(), BuildError> {
-        let Some((key, digest)) = &step.underlay else { return Ok(()) };
-        if !underlays.0.contains_key(key) {
+        if let Some((key, digest)) = &step.underlay
+            && !underlays.images.contains_key(key)
+        {
             let (_, tree) = self.image_sources(observer).bring(key, Some(*digest))?;
             let failed = |source| ImageSourceError::Image { image: key.image.clone(), source };
-            underlays.0.insert(key.clone(), Underlay::of_image(tree, &self.spec().overlook).map_err(failed)?);
+            let underlay = Underlay::of_image(tree, &self.spec().overlook).map_err(failed)?;
+            underlays.images.insert(key.clone(), underlay);
+        }
+        if let Some(digest) = step.recipe
+            && !underlays.compiled.contains_key(&digest)
+            && let Some(recipe) = self.recipe(lock, target)?
+        {
+            let ruby = self.compiled(lock, &recipe, &AtomicBool::new(false), observer)?;
+            underlays.compiled.insert(digest, ruby);
         }
         Ok(())
     }
@@ -468,10 +499,12 @@ impl Builder {
         &self,
         target: &Target,
         step: &Step<'_>,
-        (packages, underlay): (&'p [Package], Option<&Underlay>),
+        (packages, underlays): (&'p [Package], &Underlays),
         lower: Tree,
     ) -> Result<Stack<'p>, BuildError> {
-        Stack::new(packages, underlay, lower, &self.project.image, step.layers, &step.facts)
+        let files = step.layers.iter().flat_map(|layer| &layer.files);
+        let below = Below { underlay: underlays.of(step), ruby: underlays.ruby(step) };
+        Stack::new(packages, below, lower, &self.project.image, files, &step.facts)
             .map_err(|source| BuildError::Tree { image: target.to_string(), source })
     }
 

@@ -7,6 +7,7 @@ use schema::Architecture;
 use schema::matrix::ImageName;
 
 use crate::assemble::AssembleError;
+use crate::compile::CompileError;
 use crate::image_source::ImageSourceError;
 use crate::packages::PackageError;
 use crate::project::ProjectError;
@@ -99,6 +100,54 @@ pub enum BuildError {
         image: ImageName,
         /// For which architecture.
         architecture: Architecture,
+    },
+    /// The image's description does not say how a Ruby is compiled.
+    #[error("{image} has a Ruby that is to be compiled, and its image.toml does not say how")]
+    NoCompile {
+        /// The image.
+        image: String,
+    },
+    /// The lock does not know a tarball.
+    #[error("matrix.lock does not have the tarball of Ruby {version}, and may not change")]
+    TarballNotLocked {
+        /// The version of the Ruby.
+        version: String,
+    },
+    /// No source package has the tarball.
+    #[error("the source package {package} in {suite} has no tarball of Ruby {version}, {}", there_is(.versions))]
+    NoTarball {
+        /// The version of the Ruby.
+        version: String,
+        /// The name of the source package.
+        package: String,
+        /// The suite.
+        suite: String,
+        /// The versions of the package that have one.
+        versions: Vec<String>,
+    },
+    /// A tarball cannot be had.
+    #[error("cannot fetch the tarball of {ruby}")]
+    Tarball {
+        /// What it is for.
+        ruby: String,
+        /// Why.
+        source: cache::FetchError,
+    },
+    /// A Ruby is for machines of another kind than this one.
+    #[error("cannot compile {ruby}: it is for {architecture}, and this machine is not")]
+    CompileElsewhere {
+        /// The Ruby.
+        ruby: String,
+        /// What it is for.
+        architecture: Architecture,
+    },
+    /// A Ruby cannot be compiled.
+    #[error("cannot compile {ruby}")]
+    Compile {
+        /// The Ruby.
+        ruby: String,
+        /// Why.
+        source: CompileError,
     },
     /// A package cannot be had or opened.
     #[error(transparent)]
@@ -196,6 +245,13 @@ pub enum BuildError {
     Record(#[from] schema::run::RunRecordError),
 }
 
+fn there_is(versions: &[String]) -> String {
+    match versions {
+        [] => "nor of any other".to_owned(),
+        versions => format!("but those of {}", versions.join(", ")),
+    }
+}
+
 impl BuildError {
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
@@ -214,6 +270,18 @@ impl BuildError {
                 Some("build its row, as `cargo xtask build IMAGE` does".to_owned())
             }
             Self::NotLocked { .. } => Some("run `cargo xtask build-all`".to_owned()),
+            Self::NoCompile { .. } => Some("give it a table [compile]".to_owned()),
+            Self::TarballNotLocked { .. } => {
+                Some("run `cargo xtask update`, or leave `--locked` out".to_owned())
+            }
+            Self::NoTarball { .. } => Some(
+                "name another suite in matrix.toml, or addresses and the digest of the tarball".to_owned(),
+            ),
+            Self::Tarball { source, .. } => source.hint(),
+            Self::CompileElsewhere { architecture, .. } => Some(format!(
+                "build it on a machine of {architecture}; images of packages are built anywhere"
+            )),
+            Self::Compile { source, .. } => source.hint(),
             Self::OtherRuby { .. } => Some("write the Ruby that is there into matrix.toml".to_owned()),
             Self::Package(error) => error.hint(),
             Self::Findings(error) => error.hint(),

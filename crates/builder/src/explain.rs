@@ -16,7 +16,7 @@ pub struct Explanation {
     pub asked: RootPath,
     /// The path that it leads to through links.
     pub path: RootPath,
-    /// The package that has it, with its version.
+    /// The package that has it, with its version; or that it is of a compiled Ruby.
     pub package: Option<String>,
     /// Whether it is in the image, and why.
     pub verdict: Verdict,
@@ -25,6 +25,9 @@ pub struct Explanation {
     /// What is wrong with it, or cannot be decided, accepted or not.
     pub findings: Vec<Finding>,
 }
+
+/// Where a file comes from that is of no package, but of a tarball.
+const COMPILED: &str = "compiled Ruby";
 
 /// Why a file is there that nothing needs, in a layer whose packages are installed.
 const INSTALLED: &str = "its package is installed";
@@ -93,9 +96,9 @@ impl Explanation {
 
     pub(crate) fn of(stack: &Stack<'_>, selection: &Selection<'_>, asked: &RootPath) -> Self {
         let path = real_path(stack, selection, asked);
-        let package = |entry: &Entry| {
-            let key = &stack.package(entry)?.key;
-            Some(format!("{} {}", key.name, key.version))
+        let package = |entry: &Entry| match stack.package(entry) {
+            Some(package) => Some(format!("{} {}", package.key.name, package.key.version)),
+            None => stack.is_compiled(entry).then(|| COMPILED.to_owned()),
         };
         let entry = stack.tree.get(&path);
         let findings = selection.closure.findings.iter();
@@ -164,7 +167,11 @@ impl fmt::Display for Explanation {
         if asked != path {
             writeln!(out, "{asked} leads to {path}")?;
         }
-        let from = package.as_ref().map_or_else(String::new, |package| format!(", from package {package}"));
+        let from = match package.as_deref() {
+            None => String::new(),
+            Some(COMPILED) => format!(", from the {COMPILED}"),
+            Some(package) => format!(", from package {package}"),
+        };
         match verdict {
             Verdict::Kept { layer, chain } => {
                 write!(out, "{path} is in the layer `{layer}`{from}")?;

@@ -247,7 +247,7 @@ mod tests {
 
     use crate::made::Facts;
     use crate::project::ImageFolder;
-    use crate::stack::PackageSource;
+    use crate::stack::{Below, PackageSource};
 
     const IMAGE: &str = r#"
 name = "tiny"
@@ -326,7 +326,15 @@ why = "there is a newer one"
         let image = image();
         let spec = &image.spec;
         let facts = Facts { series: "9.9".to_owned(), prefix: "/opt".to_owned(), apt_sources: String::new() };
-        let stack = Stack::new(packages, None, Tree::new(), &image, &spec.layers, &facts).unwrap();
+        let stack = Stack::new(
+            packages,
+            Below::default(),
+            Tree::new(),
+            &image,
+            spec.layers.iter().flat_map(|layer| &layer.files),
+            &facts,
+        )
+        .unwrap();
         let drop: Vec<&Drop> = spec.drop.iter().collect();
         let policy =
             Policy { layers: &spec.layers, drop: &drop, shrink: &spec.shrink, prefix: &facts.prefix };

@@ -8,6 +8,7 @@
 pub mod build;
 pub mod check;
 pub mod compare;
+pub mod compile;
 pub mod explain;
 pub mod image_source;
 pub mod locking;
@@ -29,6 +30,7 @@ mod packages;
 mod recording;
 pub mod replace;
 mod resolving;
+pub mod rounds;
 mod shrink;
 mod source;
 mod stack;
@@ -79,6 +81,8 @@ pub struct Options {
     pub keychain: Keychain,
     /// The identity of the program that builds: what another one built is not taken for its own.
     pub tool: Digest,
+    /// Whether the folder that a Ruby is compiled in is kept where that fails.
+    pub keep_failed: bool,
     /// How a sandbox starts.
     pub sandbox: sandbox::Program,
     /// The folders that emulators for other machines are looked for in.

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use schema::image::ImageSpec;
-use schema::lock::{ImageKey, Lock, LockedPackage, LockedSuite, PackageKey, SetKey};
-use schema::matrix::{ImageName, Matrix};
+use schema::lock::{ImageKey, Lock, LockedPackage, LockedSuite, PackageKey, SetKey, TarballKey};
+use schema::matrix::{ImageName, Matrix, Source, Tarball};
 use schema::{Architecture, Digest};
 
 use crate::plan::{self, Target};
@@ -21,6 +21,8 @@ pub struct Wish {
     pub gems: SetKey,
     /// For what options and variants put on the image.
     pub additions: BTreeSet<SetKey>,
+    /// For the root that its Ruby is compiled in, if it is.
+    pub compile: Option<SetKey>,
 }
 
 impl Wish {
@@ -31,11 +33,12 @@ impl Wish {
             image: target.image_set(spec),
             gems: target.gem_set(spec),
             additions: additions.map(|addition| target.addition_set(spec, addition)).collect(),
+            compile: target.compile_set(spec),
         }
     }
 
     fn sets(&self) -> impl Iterator<Item = &SetKey> {
-        [&self.image, &self.gems].into_iter().chain(&self.additions)
+        [&self.image, &self.gems].into_iter().chain(&self.additions).chain(&self.compile)
     }
 }
 
@@ -67,6 +70,25 @@ pub fn unanswered(lock: &Lock, wishes: &BTreeMap<Base, BTreeSet<Wish>>) -> Vec<B
     wishes.iter().filter(|(_, wishes)| !wishes.iter().all(answers)).map(|(base, _)| base.clone()).collect()
 }
 
+/// The tarball in a source package that a Ruby of that version is compiled from, if it is in one, and the suite of that.
+pub fn tarball_key<'m>(matrix: &'m Matrix, version: &str) -> Option<(TarballKey, &'m str)> {
+    match matrix.tarballs.get(version)? {
+        Tarball::Pinned { .. } => None,
+        Tarball::SourcePackage { package, suite } => {
+            Some((TarballKey { package: package.clone(), version: version.to_owned() }, suite))
+        }
+    }
+}
+
+/// The tarballs of a matrix that its rows are compiled from and a lock has to know, with the suites that they are in.
+pub fn tarballs(matrix: &Matrix) -> BTreeMap<TarballKey, &str> {
+    let versions = matrix.rows.iter().filter_map(|row| match &row.source {
+        Source::Tarball(compiled) => Some(compiled.version.as_str()),
+        Source::Package(_) | Source::Image(_) => None,
+    });
+    versions.filter_map(|version| tarball_key(matrix, version)).collect()
+}
+
 /// Puts what a base was resolved to in place of what the lock had of it.
 pub fn replace(lock: &mut Lock, (distro, architecture): &Base, resolution: Resolution) {
     lock.sets.retain(|key, _| key.distro != *distro || key.architecture != *architecture);
@@ -88,9 +110,11 @@ pub fn tidy(lock: &mut Lock, matrix: &Matrix, spec: &ImageSpec) {
         }
     }
     lock.retain(&wanted);
-    let suites: BTreeSet<&String> =
-        matrix.distros.values().flat_map(|distro| distro.suites.iter().chain(&distro.security)).collect();
-    lock.suites.retain(|suite| suites.contains(&suite.name));
+    let tarballs = tarballs(matrix);
+    lock.tarballs.retain(|key, _| tarballs.contains_key(key));
+    let of_distros = matrix.distros.values().flat_map(|distro| distro.suites.iter().chain(&distro.security));
+    let suites: BTreeSet<&str> = of_distros.map(String::as_str).chain(tarballs.into_values()).collect();
+    lock.suites.retain(|suite| suites.contains(suite.name.as_str()));
     let images: Vec<&ImageName> = matrix.rows.iter().filter_map(|row| row.source.image()).collect();
     lock.images.retain(|key, _| images.contains(&&key.image));
 }
@@ -102,6 +126,8 @@ pub struct LockChange {
     pub packages: BTreeMap<Base, Vec<PackageChange>>,
     /// The images whose digest differs: what it was, and what it is.
     pub images: BTreeMap<ImageKey, (Option<Digest>, Option<Digest>)>,
+    /// The tarballs whose digest differs.
+    pub tarballs: BTreeSet<TarballKey>,
 }
 
 /// A package whose version differs.
@@ -119,6 +145,9 @@ impl LockChange {
     /// What it takes from `before` to `after`.
     pub fn between(before: &Lock, after: &Lock) -> Self {
         let images = images_between(before, after);
+        let tarballs = before.tarballs.keys().chain(after.tarballs.keys());
+        let digest = |lock: &Lock, key| lock.tarballs.get(key).map(|tarball| tarball.digest);
+        let tarballs = tarballs.filter(|key| digest(before, key) != digest(after, key)).cloned().collect();
         let (before, after) = (versions(before), versions(after));
         let bases: BTreeSet<&Base> = before.keys().chain(after.keys()).collect();
         let mut packages = BTreeMap::new();
@@ -139,12 +168,12 @@ impl LockChange {
                 packages.insert(base.clone(), changes);
             }
         }
-        Self { packages, images }
+        Self { packages, images, tarballs }
     }
 
-    /// Whether the locks have the same packages and images.
+    /// Whether the locks have the same packages, images and tarballs.
     pub fn is_empty(&self) -> bool {
-        self.packages.is_empty() && self.images.is_empty()
+        self.packages.is_empty() && self.images.is_empty() && self.tarballs.is_empty()
     }
 }
 
@@ -191,6 +220,13 @@ impl fmt::Display for LockChange {
                 (None, Some(after)) => write!(formatter, " {after}")?,
                 (_, None) => write!(formatter, " (none)")?,
             }
+        }
+        for TarballKey { package, version } in &self.tarballs {
+            write!(
+                formatter,
+                "{between}locked the tarball of Ruby {version} in the source package {package}"
+            )?;
+            between = "\n";
         }
         Ok(())
     }
@@ -278,6 +314,25 @@ mod tests {
     }
 
     #[test]
+    fn another_tarball_is_told() {
+        let key = TarballKey { package: "ruby3.3".to_owned(), version: "3.3.8".to_owned() };
+        let with = |digest: &[u8]| {
+            let at = LockedPackage {
+                suite: "trixie".to_owned(),
+                path: "pool/ruby3.3_3.3.8.orig.tar.xz".to_owned(),
+                size: 1,
+                digest: Digest::of(digest),
+            };
+            Lock { tarballs: BTreeMap::from([(key.clone(), at)]), ..Lock::default() }
+        };
+        assert!(LockChange::between(&with(b"a"), &with(b"a")).is_empty());
+        let told = "locked the tarball of Ruby 3.3.8 in the source package ruby3.3";
+        for (before, after) in [(Lock::default(), with(b"a")), (with(b"a"), with(b"b"))] {
+            assert_eq!(LockChange::between(&before, &after).to_string(), told);
+        }
+    }
+
+    #[test]
     fn a_first_lock_is_counted_and_not_listed() {
         let mut lock = Lock::default();
         replace(
@@ -300,6 +355,7 @@ mod tests {
             image: key("trixie", image),
             gems: key("trixie", "gems"),
             additions: BTreeSet::new(),
+            compile: None,
         };
         let wishes = |images: &[&str]| {
             BTreeMap::from([(

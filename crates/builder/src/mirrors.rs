@@ -41,6 +41,11 @@ impl Mirrors {
         bases.map(|base| format!("{base}/{}", package.path)).collect()
     }
 
+    /// Every address that a path of the main archive may be at, whose suite is not known.
+    pub(crate) fn addresses_of(&self, path: &str) -> Vec<String> {
+        self.current().iter().map(|mirror| format!("{}/{path}", mirror.debian)).collect()
+    }
+
     /// The address of a suite at the snapshot service, as it was when it was locked.
     fn snapshot_of(&self, suite: &str) -> Option<String> {
         let date = self.dates.get(suite)?;

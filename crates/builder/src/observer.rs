@@ -3,6 +3,7 @@
 use schema::Digest;
 use schema::matrix::ImageName;
 
+use crate::compile::Changes;
 use crate::locking::LockChange;
 
 /// Watches a build, from any of its threads.
@@ -56,6 +57,27 @@ pub enum Event<'a> {
     },
     /// All of that image is there, or it cannot be had.
     PullingDone,
+    /// A Ruby is about to be compiled.
+    Compiling {
+        /// What it is called.
+        ruby: &'a str,
+        /// What is not as it was when it was last compiled here, if it was.
+        changes: Option<&'a Changes>,
+    },
+    /// A compile says something.
+    Compiles {
+        /// The Ruby.
+        ruby: &'a str,
+        /// The line.
+        line: &'a str,
+    },
+    /// A Ruby is compiled.
+    Compiled {
+        /// What it is called.
+        ruby: &'a str,
+        /// How long that took.
+        seconds: u64,
+    },
     /// An image has come to a stage.
     Stage {
         /// Its name.

@@ -139,7 +139,7 @@ impl Target {
     /// What this target asks of its distro for the image itself.
     pub fn image_set(&self, spec: &ImageSpec) -> SetKey {
         let mut wants = self.asked_for(&spec.packages);
-        wants.extend(self.ruby_packages());
+        wants.extend(self.ruby_packages(spec));
         self.set(wants)
     }
 

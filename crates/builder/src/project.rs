@@ -207,11 +207,14 @@ fn named_files(spec: &ImageSpec) -> impl Iterator<Item = &str> {
     let additions = spec.variants.iter().map(|variant| &variant.addition);
     let additions = additions.chain(spec.options.iter().map(|option| &option.addition));
     let layers = spec.layers.iter().chain(additions.flat_map(|addition| &addition.layers));
-    let copies = layers.flat_map(|layer| &layer.files).filter_map(|file| match &file.content {
+    let files = layers.flat_map(|layer| &layer.files);
+    let files = files.chain(spec.compile.iter().flat_map(|compile| &compile.files));
+    let copies = files.filter_map(|file| match &file.content {
         FileContent::Copy(source) => Some(source.as_str()),
         FileContent::Folder(_) | FileContent::Link(_) | FileContent::Generate(_) => None,
     });
     copies
+        .chain(spec.compile.iter().map(|compile| compile.script.as_str()))
         .chain(spec.checks.iter().filter_map(|check| check.script.as_deref()))
         .chain(spec.gems.as_ref().map(|gems| gems.script.as_str()))
 }

@@ -2,12 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use debian::mirror::Mirror;
 use debian::openpgp::Keyring;
 use debian::relation::Relation;
-use debian::{Archive, ArchiveName, PackageRecord, Suite, SuiteIndex, Universe, resolve};
+use debian::{
+    Archive, ArchiveName, PackageRecord, SourceIndex, Suite, SuiteIndex, Universe, UpstreamTarball, resolve,
+};
 use rayon::prelude::*;
 use schema::Architecture;
-use schema::lock::{ImageKey, Lock, LockedImage, LockedPackage, LockedSuite, PackageKey, SetKey};
+use schema::lock::{ImageKey, Lock, LockedImage, LockedPackage, LockedSuite, PackageKey, SetKey, TarballKey};
 
 use crate::locking::{self, Base, LockChange, Resolution, Wish};
 use crate::observer::{Event, Observer};
@@ -15,7 +18,7 @@ use crate::plan::{self, Target};
 use crate::project::LOCK;
 use crate::replace::replace;
 use crate::selection::{Architectures, Selection};
-use crate::source::rubies_of;
+use crate::source::{rubies_of, upstream_version};
 use crate::{BuildError, Builder, LockUse};
 
 /// The part of an archive that the images are made of.
@@ -34,7 +37,9 @@ impl Builder {
         // Of these only what is asked for now: another run needs no registry.
         let images = targets.iter().filter(|target| !target.has_locked_image(&lock));
         let images: BTreeSet<ImageKey> = images.filter_map(Target::image_key).collect();
-        if missing.is_empty() && images.is_empty() {
+        let mut tarballs = locking::tarballs(&self.project.matrix);
+        tarballs.retain(|key, _| !lock.tarballs.contains_key(key));
+        if missing.is_empty() && images.is_empty() && tarballs.is_empty() {
             return Ok(lock);
         }
         if self.options.lock == LockUse::Keep {
@@ -42,11 +47,14 @@ impl Builder {
                 let (image, architecture) = (image.clone(), *architecture);
                 return Err(BuildError::ImageLockedOut { image, architecture });
             }
+            if let (true, Some(TarballKey { version, .. })) = (missing.is_empty(), tarballs.keys().next()) {
+                return Err(BuildError::TarballNotLocked { version: version.clone() });
+            }
             let bases: Vec<String> = missing.iter().map(|(distro, on)| format!("{distro} {on}")).collect();
             return Err(BuildError::LockedOut { bases: bases.join(", ") });
         }
         let wishes = wishes.into_iter().filter(|(base, _)| missing.contains(base)).collect();
-        let resolved = self.resolved(&lock, &wishes, &images, observer)?;
+        let resolved = self.resolved(&lock, &wishes, (&images, &tarballs), observer)?;
         self.check_rubies(&resolved, &all)?;
         self.write_lock(&resolved)?;
         observer.observe(&Event::Relocked(&LockChange::between(&lock, &resolved)));
@@ -68,8 +76,9 @@ impl Builder {
             .collect();
         let images = targets.iter().filter(|target| target.has_locked_image(&lock));
         let images: BTreeSet<ImageKey> = images.filter_map(Target::image_key).collect();
+        let tarballs = locking::tarballs(&self.project.matrix);
         let wishes = locking::wishes(&targets, self.spec());
-        let resolved = self.resolved(&lock, &wishes, &images, observer)?;
+        let resolved = self.resolved(&lock, &wishes, (&images, &tarballs), observer)?;
         self.check_rubies(&resolved, &targets)?;
         if !dry_run {
             self.write_lock(&resolved)?;
@@ -87,7 +96,7 @@ impl Builder {
         &self,
         before: &Lock,
         wishes: &BTreeMap<Base, BTreeSet<Wish>>,
-        images: &BTreeSet<ImageKey>,
+        (images, tarballs): (&BTreeSet<ImageKey>, &BTreeMap<TarballKey, &str>),
         observer: &dyn Observer,
     ) -> Result<Lock, BuildError> {
         let distros: BTreeSet<&String> = wishes.keys().map(|(distro, _)| distro).collect();
@@ -103,6 +112,15 @@ impl Builder {
         for key in images {
             let (digest, tree) = self.image_sources(observer).bring(key, None)?;
             lock.images.insert(key.clone(), LockedImage { digest, rubies: rubies_of(&tree) });
+        }
+        for (key, suite) in tarballs {
+            let (at, suite) = self.resolve_tarball(before, key, suite)?;
+            // A distro that has the suite too was resolved in it a moment ago.
+            if !lock.suites.iter().any(|known| known.name == suite.name && known.date >= suite.date) {
+                lock.suites.retain(|known| known.name != suite.name);
+                lock.suites.insert(suite);
+            }
+            lock.tarballs.insert(key.clone(), at);
         }
         locking::tidy(&mut lock, &self.project.matrix, self.spec());
         Ok(lock)
@@ -120,21 +138,9 @@ impl Builder {
             None => Keyring::debian(),
         };
         let mirrors = self.mirrors(lock)?.current();
-        let archive = Archive {
-            client: &self.client,
-            store: &self.store,
-            mirrors: &mirrors,
-            keyring: &keyring,
-            now: self.now,
-        };
+        let archive = self.archive(&mirrors, &keyring);
         let written = &self.project.matrix.distros[distro];
-        let suite = |name: &String, archive| Suite {
-            name: name.clone(),
-            archive,
-            components: vec![COMPONENT.to_owned()],
-            archived: written.archived,
-            seen: lock.suites.iter().find(|suite| suite.name == *name).map(|suite| suite.date),
-        };
+        let suite = |name: &String, archive| suite(lock, name, archive, written.archived);
         let main = written.suites.iter().map(|name| suite(name, ArchiveName::Main));
         let security = written.security.iter().map(|name| suite(name, ArchiveName::Security));
         let suites: Vec<Suite> = main.chain(security).collect();
@@ -162,10 +168,48 @@ impl Builder {
                 }
                 resolution.sets.insert(set.clone(), addition);
             }
+            if let Some(set) = &wish.compile {
+                resolution.sets.insert(set.clone(), choose(&everything, distro, set)?);
+            }
             resolution.sets.insert(wish.image.clone(), image);
             resolution.sets.insert(wish.gems.clone(), gems);
         }
         Ok(resolution)
+    }
+
+    /// Where the tarball in a source package is, and the suite that was asked. The package may have any revision.
+    fn resolve_tarball(
+        &self,
+        lock: &Lock,
+        TarballKey { package, version }: &TarballKey,
+        name: &str,
+    ) -> Result<(LockedPackage, LockedSuite), BuildError> {
+        let distros = &self.project.matrix.distros;
+        let distro = distros.iter().find(|(_, distro)| distro.suites.iter().any(|suite| suite == name));
+        let keyring = match distro.and_then(|(distro, _)| self.project.keyrings.get(distro)) {
+            Some(keys) => Keyring::parse([keys.as_slice()])
+                .map_err(|source| BuildError::Keyring { distro: name.to_owned(), source })?,
+            None => Keyring::debian(),
+        };
+        let mirrors = self.mirrors(lock)?.current();
+        let archived = distro.is_some_and(|(_, distro)| distro.archived);
+        let suite = suite(lock, name, ArchiveName::Main, archived);
+        let SourceIndex { date, release, tarballs } =
+            self.archive(&mirrors, &keyring).sources(&suite, package)?;
+        let versions: Vec<String> = tarballs.iter().map(|tarball| tarball.version.clone()).collect();
+        let found = tarballs.into_iter().find(|tarball| upstream_version(&tarball.version) == version);
+        let UpstreamTarball { path, size, sha256, .. } = found.ok_or_else(|| BuildError::NoTarball {
+            version: version.clone(),
+            package: package.clone(),
+            suite: name.to_owned(),
+            versions,
+        })?;
+        let at = LockedPackage { suite: name.to_owned(), path, size, digest: sha256 };
+        Ok((at, LockedSuite { name: name.to_owned(), date, release }))
+    }
+
+    fn archive<'a>(&'a self, mirrors: &'a [Mirror], keyring: &'a Keyring) -> Archive<'a> {
+        Archive { client: &self.client, store: &self.store, mirrors, keyring, now: self.now }
     }
 
     fn write_lock(&mut self, lock: &Lock) -> Result<(), BuildError> {
@@ -183,6 +227,17 @@ impl Builder {
 
     pub(crate) fn may_resolve(&self) -> bool {
         self.options.lock != LockUse::Keep && !self.options.client.offline
+    }
+}
+
+/// A suite of a distro, of which no older state is taken than the lock has seen.
+fn suite(lock: &Lock, name: &str, archive: ArchiveName, archived: bool) -> Suite {
+    Suite {
+        name: name.to_owned(),
+        archive,
+        components: vec![COMPONENT.to_owned()],
+        archived,
+        seen: lock.suites.iter().find(|suite| suite.name == name).map(|suite| suite.date),
     }
 }
 

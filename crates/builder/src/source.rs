@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 
 use rootfs::{RootPath, Tree};
 use schema::image::{ImageSpec, LayerSpec};
-use schema::lock::{ImageKey, Lock, LockedImage, LockedRuby};
-use schema::matrix::Source;
+use schema::lock::{ImageKey, Lock, LockedImage, LockedRuby, SetKey};
+use schema::matrix::{Compiled, Source};
 
 use crate::BuildError;
 use crate::image_source::{ImageFault, ImageSourceError};
@@ -25,6 +25,7 @@ impl Target {
     /// An image that is not locked yet.
     pub(crate) fn prefix(&self, lock: &Lock) -> Result<String, BuildError> {
         match self.locked_image(lock)? {
+            None if matches!(self.row.source, Source::Tarball(_)) => Ok("/usr/local".to_owned()),
             None => Ok("/usr".to_owned()),
             Some((_, image)) => {
                 self.ruby_in(image).map(|ruby| ruby.prefix.clone()).ok_or_else(|| self.no_ruby(image))
@@ -36,32 +37,49 @@ impl Target {
     /// the Ruby's from these alone, so that the rows of a distro share them, and the rest from its image too.
     pub(crate) fn stages<'l>(&self, layers: &'l [LayerSpec]) -> Vec<&'l [LayerSpec]> {
         let below = match self.row.source {
-            Source::Package(_) => 0,
+            Source::Package(_) | Source::Tarball(_) => 0,
             Source::Image(_) => layers.iter().take_while(|layer| !layer.asks_for_ruby()).count(),
         };
         let (below, above) = layers.split_at(below);
         [below, above].into_iter().filter(|stage| !stage.is_empty()).collect()
     }
 
-    /// The packages of the distro that the Ruby comes in.
-    pub(crate) fn ruby_packages(&self) -> BTreeSet<String> {
+    /// The packages that the Ruby comes in, or needs files of.
+    pub(crate) fn ruby_packages(&self, spec: &ImageSpec) -> BTreeSet<String> {
         match &self.row.source {
             Source::Package(package) => BTreeSet::from([package.clone()]),
+            Source::Tarball(_) => {
+                spec.compile.iter().flat_map(|compile| &compile.libraries).cloned().collect()
+            }
             Source::Image(_) => BTreeSet::new(),
         }
+    }
+
+    /// What this target asks of its distro for the root that its Ruby is compiled in, if it is.
+    pub(crate) fn compile_set(&self, spec: &ImageSpec) -> Option<SetKey> {
+        let (Source::Tarball(Compiled { yjit, .. }), Some(compile)) = (&self.row.source, &spec.compile)
+        else {
+            return None;
+        };
+        let yjit = compile.yjit_packages.iter().filter(|_| *yjit);
+        let wants = compile.packages.iter().chain(yjit).cloned().collect();
+        Some(SetKey { distro: self.row.distro.clone(), architecture: self.architecture, wants })
     }
 
     /// The packages of a list that this target asks for.
     pub(crate) fn asked_for(&self, packages: &[String]) -> BTreeSet<String> {
         match &self.row.source {
             Source::Package(package) => packages.iter().map(|want| want.replace(PACKAGE, package)).collect(),
-            Source::Image(_) => packages.iter().filter(|want| !want.contains(PACKAGE)).cloned().collect(),
+            Source::Image(_) | Source::Tarball(_) => {
+                packages.iter().filter(|want| !want.contains(PACKAGE)).cloned().collect()
+            }
         }
     }
 
     /// The full version of the Ruby, as the lock has it: `3.3.8` of `ruby3.3 3.3.8-2`.
     pub fn locked_version(&self, spec: &ImageSpec, lock: &Lock) -> Option<String> {
         match &self.row.source {
+            Source::Tarball(Compiled { version, .. }) => Some(version.clone()),
             Source::Package(_) => {
                 let versioned = format!("ruby{}", self.row.ruby);
                 let set = self.image_set(spec);
@@ -80,13 +98,14 @@ impl Target {
         match &self.row.source {
             Source::Package(package) => format!("package {package} of its distro"),
             Source::Image(image) => format!("the image {image}"),
+            Source::Tarball(Compiled { version, .. }) => format!("the tarball of Ruby {version}"),
         }
     }
 
     /// The image that the Ruby is taken from, if it is of one.
     pub(crate) fn image_key(&self) -> Option<ImageKey> {
         match &self.row.source {
-            Source::Package(_) => None,
+            Source::Package(_) | Source::Tarball(_) => None,
             Source::Image(image) => Some(ImageKey { image: image.clone(), architecture: self.architecture }),
         }
     }
@@ -142,7 +161,7 @@ pub(crate) fn rubies_of(tree: &Tree) -> BTreeSet<LockedRuby> {
 
 /// A Debian version without its epoch and revision (Debian Policy 5.6.12). What comes after `+really` is the version that
 /// it really is (Debian Policy 3.2.2).
-fn upstream_version(version: &str) -> &str {
+pub(crate) fn upstream_version(version: &str) -> &str {
     let version = version.split_once(':').map_or(version, |(_, rest)| rest);
     let upstream = version.rsplit_once('-').map_or(version, |(upstream, _)| upstream);
     upstream.rsplit_once("+really").map_or(upstream, |(_, real)| real)

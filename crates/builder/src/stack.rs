@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rootfs::{Content, Entry, InsertError, Origin, RootPath, StackError, TarError, Tree};
 use rootfs::{Dialect, Layer, Limits};
-use schema::image::LayerSpec;
+use schema::image::FileSpec;
 use schema::lock::PackageKey;
 
 use crate::made::{self, Facts, MadeError};
@@ -86,6 +86,9 @@ pub enum TreeError {
     /// The links of merged /usr do not fit.
     #[error("cannot merge /usr")]
     MergedUsr(#[source] InsertError),
+    /// A compiled Ruby does not fit on the packages.
+    #[error("cannot put a compiled Ruby on the packages")]
+    Ruby(#[source] InsertError),
     /// The lower layers of an image do not fit on the packages of an upper one.
     #[error("cannot put packages on the lower layers")]
     Lower(#[source] InsertError),
@@ -94,18 +97,28 @@ pub enum TreeError {
     Made(#[from] MadeError),
 }
 
+/// What a Ruby brings that is of no package of the row.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Below<'s> {
+    /// The files of an image that it is taken from.
+    pub underlay: Option<&'s Underlay>,
+    /// The files of one that was compiled.
+    pub ruby: Option<&'s Tree>,
+}
+
 impl<'a> Stack<'a> {
-    /// Stacks `packages`, in their order, on what lies below them, what an image has of `lower` on them, and the made
-    /// files of `layers` on that; `facts` go into these. What `lower` has stays as it is there: a package gives what is missing in it.
+    /// Stacks `packages`, in their order, on what lies below them, a compiled Ruby where there is one, what an image has of
+    /// `lower` on them, and made files on that; `facts` go into these. What `lower` has stays as it is there: a package gives
+    /// what is missing in it.
     ///
     /// # Errors
     /// When a package is no acceptable one, or a file cannot be made.
-    pub(crate) fn new(
+    pub(crate) fn new<'f>(
         packages: &'a [Package],
-        underlay: Option<&Underlay>,
+        Below { underlay, ruby }: Below<'_>,
         lower: Tree,
         image: &ImageFolder,
-        layers: &[LayerSpec],
+        files: impl IntoIterator<Item = &'f FileSpec>,
         facts: &Facts,
     ) -> Result<Self, TreeError> {
         let made = made_origin(packages);
@@ -117,11 +130,18 @@ impl<'a> Stack<'a> {
         for (origin, package) in archived.filter(|(_, package)| package.source == PackageSource::Archive) {
             stack_package(&mut tree, package, origin)?;
         }
+        for (path, entry) in ruby.into_iter().flat_map(Tree::iter) {
+            // Folders that packages have too stay as they are there.
+            if !entry.is_directory() || tree.get(path).is_none() {
+                let origin = compiled_origin(packages);
+                tree.insert(path.clone(), Entry { origin, ..entry.clone() }).map_err(TreeError::Ruby)?;
+            }
+        }
         for (path, entry) in lower.iter() {
             tree.insert(path.clone(), Entry { origin: made, ..entry.clone() }).map_err(TreeError::Lower)?;
         }
         let mut paths = BTreeSet::new();
-        for file in layers.iter().flat_map(|layer| &layer.files) {
+        for file in files {
             paths.extend(made::make(&mut tree, file, image, facts, made)?);
         }
         Ok(Self { tree, made: paths, lower, packages })
@@ -135,6 +155,11 @@ impl<'a> Stack<'a> {
     /// The origin of what no package brought.
     pub(crate) fn made_origin(&self) -> Origin {
         made_origin(self.packages)
+    }
+
+    /// Whether an entry is of a compiled Ruby.
+    pub(crate) fn is_compiled(&self, entry: &Entry) -> bool {
+        entry.origin == compiled_origin(self.packages)
     }
 
     /// The packages, in their order.
@@ -151,6 +176,11 @@ impl<'a> Stack<'a> {
 /// Packages have the numbers below.
 fn made_origin(packages: &[Package]) -> Origin {
     Origin(u32::try_from(packages.len()).expect("a distro has fewer packages"))
+}
+
+/// Behind that of what was made.
+fn compiled_origin(packages: &[Package]) -> Origin {
+    Origin(made_origin(packages).0 + 1)
 }
 
 fn stack_package(tree: &mut Tree, package: &Package, origin: Origin) -> Result<(), TreeError> {

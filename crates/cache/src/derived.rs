@@ -59,6 +59,24 @@ impl Store {
         Ok(blob)
     }
 
+    /// Derives from the input `key` whether something was derived from it before or not: what is read later is this.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn derive_anew(&self, kind: &'static str, key: &Digest, bytes: &[u8]) -> Result<Blob, StoreError> {
+        let blob = self.put(bytes)?;
+        self.write_reference(&self.entry_path("derived", kind, key), &blob)?;
+        Ok(blob)
+    }
+
+    /// An empty folder to work in. It goes when it is dropped; where the process is killed, when the store is opened next.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn scratch(&self) -> Result<Scratch, StoreError> {
+        Ok(Scratch(Unfinished::new(&self.temporary())?))
+    }
+
     /// The folder derived from the input `key`. When it is missing, `make` fills an empty folder.
     ///
     /// Nobody may change the folder afterwards. It stays until the machine was started anew.
@@ -99,7 +117,19 @@ impl Store {
     }
 }
 
+/// A folder to work in, which is removed with everything in it.
+#[derive(Debug)]
+pub struct Scratch(Unfinished);
+
+impl Scratch {
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.0.content
+    }
+}
+
 /// A folder in the making, removed unless it gets its name.
+#[derive(Debug)]
 struct Unfinished {
     outer: PathBuf,
     /// One level down, as the outer folder is private to this user and the content need not be.

@@ -27,6 +27,7 @@ mod transfer;
 
 pub use blob::{Blob, BlobWriter};
 pub use client::{Client, Download, Limits, Options, Progress};
+pub use derived::Scratch;
 pub use exchange::{Answer, Method, Request, Upload};
 pub use fault::{Failure, Fault, FetchError, Limit};
 pub use proxy::ProxyError;

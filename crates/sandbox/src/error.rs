@@ -42,6 +42,9 @@ pub enum SandboxError {
         /// How the monitor ended.
         status: ExitStatus,
     },
+    /// Who heard what the command wrote has ended it.
+    #[error("the command was ended from outside")]
+    Stopped,
     /// A pipe or socket between the caller and the sandbox failed.
     #[error("cannot talk to the sandbox")]
     Channel(#[from] io::Error),
@@ -53,7 +56,9 @@ impl SandboxError {
         match self {
             Self::Unsupported { obstacle, .. } => Some(obstacle.hint()),
             Self::Failed(failure) => failure.hint(),
-            Self::NoLayers | Self::Start { .. } | Self::Lost { .. } | Self::Channel(_) => None,
+            Self::NoLayers | Self::Start { .. } | Self::Lost { .. } | Self::Stopped | Self::Channel(_) => {
+                None
+            }
         }
     }
 }

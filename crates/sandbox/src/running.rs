@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::ops::ControlFlow;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Stdio};
@@ -57,15 +58,16 @@ pub struct Captured {
 
 /// Runs a command to its end. Whatever it started has ended too when this returns.
 pub fn run(program: &Program, root: &Root, command: &Command) -> Result<Outcome, SandboxError> {
-    Ok(start(program, root, command, Traced::No, &mut |_, _| {})?.0)
+    Ok(start(program, root, command, Traced::No, &mut |_, _| ControlFlow::Continue(()))?.0)
 }
 
-/// The same, and tells what the command writes to captured streams as it comes, beyond what is kept of it too.
+/// The same, and tells what the command writes to captured streams as it comes, beyond what is kept of it too. Whoever
+/// hears it may end the command, which then is [`SandboxError::Stopped`].
 pub fn watch(
     program: &Program,
     root: &Root,
     command: &Command,
-    heard: &mut dyn FnMut(Output, &[u8]),
+    heard: &mut dyn FnMut(Output, &[u8]) -> ControlFlow<()>,
 ) -> Result<Outcome, SandboxError> {
     Ok(start(program, root, command, Traced::No, heard)?.0)
 }
@@ -76,7 +78,7 @@ pub fn watch(
 /// It tells what honest programs do: one that changes a path in its memory while the kernel reads it is told wrongly.
 /// Traced programs find no `io_uring` (`ENOSYS`), as what it opens is never told; and no x32 calls.
 pub fn trace(program: &Program, root: &Root, command: &Command) -> Result<(Outcome, Trace), SandboxError> {
-    start(program, root, command, Traced::Yes, &mut |_, _| {})
+    start(program, root, command, Traced::Yes, &mut |_, _| ControlFlow::Continue(()))
 }
 
 /// One of the two streams that a command writes to.
@@ -99,7 +101,7 @@ fn start(
     root: &Root,
     command: &Command,
     traced: Traced,
-    heard: &mut dyn FnMut(Output, &[u8]),
+    heard: &mut dyn FnMut(Output, &[u8]) -> ControlFlow<()>,
 ) -> Result<(Outcome, Trace), SandboxError> {
     if matches!(root, Root::Layers(layers) | Root::Workplace(Workplace { layers, .. }) if layers.is_empty()) {
         return Err(SandboxError::NoLayers);
@@ -223,7 +225,7 @@ impl Monitor {
         stdout: &mut Stream,
         stderr: &mut Stream,
         signals: Option<&Signals>,
-        heard: &mut dyn FnMut(Output, &[u8]),
+        heard: &mut dyn FnMut(Output, &[u8]) -> ControlFlow<()>,
     ) -> Result<(Option<Report>, Option<OwnedFd>), SandboxError> {
         let mut report = None;
         let mut trace = None;
@@ -245,11 +247,10 @@ impl Monitor {
                     relay.serve_screen()?;
                 }
             }
-            if from_stdout {
-                stdout.read(|bytes| heard(Output::Standard, bytes))?;
-            }
-            if from_stderr {
-                stderr.read(|bytes| heard(Output::Error, bytes))?;
+            if from_stdout && stdout.read(|bytes| heard(Output::Standard, bytes))?.is_break()
+                || from_stderr && stderr.read(|bytes| heard(Output::Error, bytes))?.is_break()
+            {
+                return Err(SandboxError::Stopped);
             }
             if control {
                 match wire::receive(&self.control)? {
@@ -312,8 +313,8 @@ impl Stream {
     }
 
     /// Reads once what is there, and closes the pipe at its end.
-    fn read(&mut self, heard: impl FnOnce(&[u8])) -> io::Result<()> {
-        let Some(pipe) = &self.pipe else { return Ok(()) };
+    fn read(&mut self, heard: impl FnOnce(&[u8]) -> ControlFlow<()>) -> io::Result<ControlFlow<()>> {
+        let Some(pipe) = &self.pipe else { return Ok(ControlFlow::Continue(())) };
         let mut buffer = [0; 16 << 10];
         let length = rustix::io::retry_on_intr(|| rustix::io::read(pipe, &mut buffer))?;
         if length == 0 {
@@ -322,10 +323,10 @@ impl Stream {
         let kept = length.min(self.limit.saturating_sub(self.captured.bytes.len()));
         self.captured.cut |= kept < length;
         self.captured.bytes.extend(buffer.iter().take(kept));
-        if length > 0 {
-            heard(buffer.get(..length).unwrap_or_default());
-        }
-        Ok(())
+        Ok(match length {
+            0 => ControlFlow::Continue(()),
+            _ => heard(buffer.get(..length).unwrap_or_default()),
+        })
     }
 }
 

@@ -6,6 +6,7 @@
 //! made file twice.
 
 mod addition;
+mod compile;
 mod path;
 mod value;
 
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
 pub use addition::{Addition, RowOption, Variant};
+pub use compile::CompileSpec;
 pub use path::{ImagePath, OwnPattern, Pattern};
 pub use value::{Always, Mode, User};
 
@@ -39,6 +41,8 @@ pub struct ImageSpec {
     pub variants: Vec<Variant>,
     /// What rows may have besides.
     pub options: Vec<RowOption>,
+    /// How a Ruby of it is compiled, if rows may want that.
+    pub compile: Option<CompileSpec>,
     /// What is left out of it.
     pub drop: Vec<Drop>,
     /// What of it is made smaller.
@@ -283,6 +287,7 @@ struct Written {
     variants: Vec<addition::WrittenVariant>,
     #[serde(default)]
     options: Vec<addition::WrittenOption>,
+    compile: Option<compile::WrittenCompile>,
     #[serde(default)]
     drop: Vec<Spanned<Drop>>,
     #[serde(default)]
@@ -327,13 +332,17 @@ struct WrittenFile {
 impl WrittenLayer {
     fn read(self, document: &Document<'_>) -> Result<LayerSpec, ParseError> {
         let Self { name, roots, files, installed } = self;
-        let files = files.into_iter().map(|file| {
-            let span = file.span();
-            file.into_inner().read().map_err(|message| document.error(Some(span), message, None))
-        });
-        let files = files.collect::<Result<Vec<_>, _>>()?.concat();
-        Ok(LayerSpec { name: name.into_inner(), roots, files, installed })
+        Ok(LayerSpec { name: name.into_inner(), roots, files: self::files(document, files)?, installed })
     }
+}
+
+/// Made files as they are written.
+fn files(document: &Document<'_>, written: Vec<Spanned<WrittenFile>>) -> Result<Vec<FileSpec>, ParseError> {
+    let files = written.into_iter().map(|file| {
+        let span = file.span();
+        file.into_inner().read().map_err(|message| document.error(Some(span), message, None))
+    });
+    Ok(files.collect::<Result<Vec<_>, _>>()?.concat())
 }
 
 impl WrittenFile {
@@ -385,6 +394,7 @@ impl ImageSpec {
             layers: layers.collect::<Result<_, _>>()?,
             variants: addition::variants(&document, written.variants)?,
             options: options.collect::<Result<_, _>>()?,
+            compile: written.compile.map(|compile| compile.read(&document)).transpose()?,
             drop: written.drop.into_iter().map(Spanned::into_inner).collect(),
             shrink: written.shrink.into_iter().map(Spanned::into_inner).collect(),
             overlook: written.overlook,

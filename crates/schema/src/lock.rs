@@ -34,6 +34,8 @@ pub struct Lock {
     pub packages: BTreeMap<PackageKey, LockedPackage>,
     /// The images that Rubies are taken from.
     pub images: BTreeMap<ImageKey, LockedImage>,
+    /// The upstream tarballs of source packages.
+    pub tarballs: BTreeMap<TarballKey, LockedPackage>,
 }
 
 /// An image for one architecture.
@@ -63,6 +65,17 @@ pub struct LockedRuby {
     /// The folder that it was installed to.
     pub prefix: String,
     /// Its full version: `3.4.5`.
+    pub version: String,
+}
+
+/// An upstream tarball in a source package.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TarballKey {
+    /// The name of the source package.
+    #[serde(rename = "source-package")]
+    pub package: String,
+    /// The version of what is in the tarball.
     pub version: String,
 }
 
@@ -123,7 +136,7 @@ impl TryFrom<String> for PackageKey {
     }
 }
 
-/// Where the bytes of a package are, and which they are.
+/// Where the bytes of a package or a tarball are, and which they are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LockedPackage {
@@ -133,7 +146,7 @@ pub struct LockedPackage {
     pub path: String,
     /// Its size in bytes.
     pub size: u64,
-    /// The digest of the `.deb`.
+    /// The digest of the `.deb` or the tarball.
     pub digest: Digest,
 }
 
@@ -149,6 +162,8 @@ struct Written {
     packages: Vec<WrittenPackage>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     images: Vec<WrittenImage>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    tarballs: Vec<WrittenTarball>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -157,6 +172,14 @@ struct WrittenImage {
     key: ImageKey,
     #[serde(flatten)]
     found: LockedImage,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WrittenTarball {
+    #[serde(flatten)]
+    key: TarballKey,
+    #[serde(flatten)]
+    at: LockedPackage,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -194,6 +217,7 @@ impl Lock {
             sets: written.sets.into_iter().map(|set| (set.key, set.packages)).collect(),
             packages: written.packages.into_iter().map(|entry| (entry.package, entry.at)).collect(),
             images: written.images.into_iter().map(|entry| (entry.key, entry.found)).collect(),
+            tarballs: written.tarballs.into_iter().map(|entry| (entry.key, entry.at)).collect(),
         };
         for package in lock.sets.values().flatten() {
             if !lock.packages.contains_key(package) {
@@ -226,6 +250,11 @@ impl Lock {
                 .images
                 .iter()
                 .map(|(key, found)| WrittenImage { key: key.clone(), found: found.clone() })
+                .collect(),
+            tarballs: self
+                .tarballs
+                .iter()
+                .map(|(key, at)| WrittenTarball { key: key.clone(), at: at.clone() })
                 .collect(),
         };
         let body =
@@ -300,6 +329,10 @@ mod tests {
                     }]),
                 },
             )]),
+            tarballs: BTreeMap::from([(
+                TarballKey { package: "ruby3.3".to_owned(), version: "3.3.8".to_owned() },
+                LockedPackage { path: "pool/main/ruby3.3_3.3.8.orig.tar.xz".to_owned(), ..at("tarball") },
+            )]),
         }
     }
 
@@ -356,6 +389,14 @@ mod tests {
         [[images.rubies]]
         prefix = "/usr/local"
         version = "3.4.5"
+
+        [[tarballs]]
+        source-package = "ruby3.3"
+        version = "3.3.8"
+        suite = "trixie"
+        path = "pool/main/ruby3.3_3.3.8.orig.tar.xz"
+        size = 7
+        digest = "sha256:db4b4d0d1cb480bf9aeea253771c00febe627f236765fa37d6a5614f079a3aa0"
         "#);
     }
 

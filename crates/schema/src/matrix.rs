@@ -15,6 +15,7 @@
 //! ```
 
 mod source;
+mod tarball;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -23,6 +24,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 pub use source::{ImageName, LocalImage, Source};
+pub use tarball::{Compiled, Tarball, TarballAddress};
 
 use crate::Architecture;
 use crate::name;
@@ -43,6 +45,8 @@ pub struct Matrix {
     pub registries: BTreeMap<String, RegistryAccess>,
     /// The base distros by their code names, each a word that tags may have.
     pub distros: BTreeMap<String, Distro>,
+    /// The tarballs that Rubies are compiled from, by the full versions of these.
+    pub tarballs: BTreeMap<String, Tarball>,
     /// The rows, in the file's order: of those with the same Ruby the first has the tag without a distro.
     pub rows: Vec<Row>,
 }
@@ -179,6 +183,8 @@ struct Written {
     #[serde(default)]
     registries: BTreeMap<String, RegistryAccess>,
     distros: BTreeMap<Spanned<String>, Distro>,
+    #[serde(default)]
+    tarballs: BTreeMap<Spanned<String>, tarball::WrittenTarball>,
     rows: Spanned<Vec<WrittenRow>>,
 }
 
@@ -187,7 +193,7 @@ struct Written {
 struct WrittenRow {
     ruby: Spanned<String>,
     distro: Spanned<String>,
-    source: Source,
+    source: Spanned<Source>,
     #[serde(default)]
     options: Vec<String>,
     architectures: Option<Spanned<Vec<ArchitectureChoice>>>,
@@ -221,14 +227,16 @@ impl Matrix {
         }
         let distros: BTreeMap<String, Distro> =
             written.distros.into_iter().map(|(name, distro)| (name.into_inner(), distro)).collect();
+        let tarballs = tarball::tarballs(&document, written.tarballs)?;
         Ok(Self {
-            rows: rows(&document, written.rows.get_ref(), &distros)?,
+            rows: rows(&document, written.rows.get_ref(), &distros, &tarballs)?,
             image: written.image.into_inner(),
             compression: written.compression,
             architectures: verified_architectures(&document, &written.architectures)?,
             mirror: written.mirror,
             registries: written.registries,
             distros,
+            tarballs,
         })
     }
 
@@ -243,6 +251,7 @@ fn rows(
     document: &Document<'_>,
     written: &[WrittenRow],
     distros: &BTreeMap<String, Distro>,
+    tarballs: &BTreeMap<String, Tarball>,
 ) -> Result<Vec<Row>, ParseError> {
     let mut seen: BTreeMap<(&str, &str, &[String]), usize> = BTreeMap::new();
     let mut rows = Vec::with_capacity(written.len());
@@ -265,10 +274,11 @@ fn rows(
             let message = format!("Ruby {ruby} on {distro} stands at line {first} already");
             return Err(document.error(Some(row.ruby.span()), message, None));
         }
+        verify_source(document, &row.source, &ruby, tarballs)?;
         rows.push(Row {
             ruby,
             distro: distro.clone(),
-            source: row.source.clone(),
+            source: row.source.get_ref().clone(),
             options: row.options.clone(),
             architectures: row
                 .architectures
@@ -292,6 +302,27 @@ fn verified_architectures(
     Ok(architectures.get_ref().clone())
 }
 
+/// Whether what a source names is there, and is of the Ruby of its row.
+fn verify_source(
+    document: &Document<'_>,
+    source: &Spanned<Source>,
+    ruby: &RubySeries,
+    tarballs: &BTreeMap<String, Tarball>,
+) -> Result<(), ParseError> {
+    let Source::Tarball(Compiled { version, .. }) = source.get_ref() else { return Ok(()) };
+    let refused = |message, suggestion| Err(document.error(Some(source.span()), message, suggestion));
+    if !tarballs.contains_key(version) {
+        let known = tarballs.keys().map(String::as_str);
+        let message =
+            format!("no tarball of Ruby {version} is described: expected a table [tarballs.\"{version}\"]");
+        return refused(message, nearest(version, known));
+    }
+    if !ruby.has(version) {
+        return refused(format!("Ruby {version} is not one of the series {ruby}"), None);
+    }
+    Ok(())
+}
+
 /// The name of a group, as a person types it.
 fn verified_group(document: &Document<'_>, group: &Spanned<String>) -> Result<String, ParseError> {
     let name = group.get_ref();
@@ -310,6 +341,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::Digest;
 
     const GOOD: &str = r#"image = "ruby"
 architectures = ["host"]
@@ -362,7 +394,7 @@ source = { package = "ruby" }
         hint: did you mean `security`?
         "#);
         insta::assert_snapshot!(refusal(&GOOD.replace("package =", "packages =")), @r#"
-        matrix.toml:14:12: unknown variant `packages`, expected `package` or `image`
+        matrix.toml:14:12: unknown variant `packages`, expected one of `package`, `image`, `tarball`
            |
         14 | source = { packages = "ruby" }
            |            ^
@@ -438,6 +470,63 @@ source = { package = "ruby" }
         4 | [distros.'Book Worm']
           |          ^
         ");
+    }
+
+    #[test]
+    fn a_ruby_is_compiled_from_a_tarball_that_is_described() {
+        let digest = Digest::of(b"tarball");
+        let pinned = format!(
+            "addresses = [\"https://a.example/r.tar.xz\", \"pool/r.tar.xz\"]\ndigest = \"{digest}\"\nsize = 7"
+        );
+        let with = |tarball: &str, source: &str| {
+            let good = GOOD.replace("{ package = \"ruby\" }", source);
+            format!("{good}\n[tarballs.\"3.3.8\"]\n{tarball}\n")
+        };
+        let parsed = |text: &str| Matrix::parse("matrix.toml", text).unwrap();
+        let matrix = parsed(&with(&pinned, "{ tarball = \"3.3.8\" }"));
+        assert_eq!(
+            matrix.rows[0].source,
+            Source::Tarball(Compiled { version: "3.3.8".to_owned(), yjit: true })
+        );
+        let addresses = [
+            TarballAddress::Url("https://a.example/r.tar.xz".to_owned()),
+            TarballAddress::Archive("pool/r.tar.xz".to_owned()),
+        ];
+        assert_eq!(
+            matrix.tarballs["3.3.8"],
+            Tarball::Pinned { addresses: addresses.into(), digest, size: 7 }
+        );
+        let packaged = "source-package = \"ruby3.3\"\nsuite = \"trixie\"";
+        let matrix = parsed(&with(packaged, "{ tarball = { version = \"3.3.8\", yjit = false } }"));
+        assert_eq!(
+            matrix.rows[0].source,
+            Source::Tarball(Compiled { version: "3.3.8".to_owned(), yjit: false })
+        );
+        let (package, suite) = ("ruby3.3".to_owned(), "trixie".to_owned());
+        assert_eq!(matrix.tarballs["3.3.8"], Tarball::SourcePackage { package, suite });
+
+        let source = "{ tarball = \"3.3.8\" }";
+        for (text, says) in [
+            (with(packaged, "{ tarball = \"3.3.9\" }"), "no tarball of Ruby 3.3.9 is described"),
+            (
+                with(packaged, source).replace("ruby = \"3.3\"", "ruby = \"3.4\""),
+                "Ruby 3.3.8 is not one of the series 3.4",
+            ),
+            (with(packaged, "{ tarball = { version = \"3.3.8\", jit = true } }"), "unknown field `jit`"),
+            (with("", source), "tarball `3.3.8` has either"),
+            (with(&format!("{packaged}\nsize = 7"), source), "tarball `3.3.8` has either"),
+            (with(&pinned.replace("size = 7", ""), source), "tarball `3.3.8` has either"),
+            (with(&pinned.replace("pool/r", "/r"), source), "`/r.tar.xz` is no address"),
+            (with(&pinned.replace("pool/r", "../r"), source), "`../r.tar.xz` is no address"),
+            (with(&pinned.replace("pool/r", "ftp://r"), source), "`ftp://r.tar.xz` is no address"),
+            (
+                with(packaged, source).replace("tarballs.\"3.3.8\"", "tarballs.\"three\""),
+                "`three` is no version of a Ruby",
+            ),
+        ] {
+            let error = refusal(&text);
+            assert!(error.contains(says) && error.contains("matrix.toml:"), "{says}: {error}");
+        }
     }
 
     #[test]

@@ -26,6 +26,7 @@ mod push;
 mod real;
 mod reproducible;
 mod scale;
+mod tarballs;
 mod tidiness;
 mod updates;
 mod upstream;

@@ -1,6 +1,7 @@
 //! `build-all` and `build`: images, their checks, and the report.
 
 use builder::check::{Emulated, EngineKind};
+use builder::rounds::Outcome;
 use builder::selection::{Architectures, Kinds, Selection};
 
 use super::session::{self, Settings};
@@ -26,6 +27,7 @@ fn build(patterns: &[String], options: &BuildOptions, printer: &Printer) -> anyh
     let settings = Settings {
         release: options.release,
         keep: options.keep.clone(),
+        keep_failed: options.keep_failed,
         ..Settings::from(&options.packages)
     };
     let mut builder = session::builder(settings)?;
@@ -37,13 +39,12 @@ fn build(patterns: &[String], options: &BuildOptions, printer: &Printer) -> anyh
         && options.arch.is_none();
     let selection = Selection { patterns: patterns.to_vec(), architectures, variants, groups };
     let targets = builder.plan(&selection)?;
-    let built = builder.build(&targets, printer)?;
+    let engine = (!options.no_check).then_some((EngineKind::Sandbox, Emulated::FirstVariants));
+    let Outcome { built, checks } = builder.build(&targets, engine, printer)?;
+    let record = builder.write_record(&targets, &built, checks)?;
     if options.no_check {
-        builder.write_record(&targets, &built, None)?;
         return Ok(Ending::Good);
     }
-    let checks = builder.check(&targets, &built, EngineKind::Sandbox, Emulated::FirstVariants, printer)?;
-    let record = builder.write_record(&targets, &built, Some(checks))?;
     // The table shows the whole matrix as it is described: anything else leaves it alone.
     if is_usual && options.keep.is_empty() {
         report::write(&builder, &record, printer)?;

@@ -2,6 +2,7 @@
 
 use builder::check::{Emulated, EngineKind};
 use builder::plan::Target;
+use builder::rounds::Outcome;
 use builder::selection::{Architectures, Kinds, Selection};
 use checks::Tool;
 use schema::run::{CheckOutcome, ImageRecord, RunRecord, VERSION};
@@ -19,18 +20,17 @@ pub(crate) fn check(flags: &CheckFlags, printer: &Printer) -> anyhow::Result<End
     let groups = Kinds::named(&flags.kinds.groups);
     let selection = Selection { patterns: flags.images.clone(), architectures, variants, groups };
     let targets = builder.plan(&selection)?;
-    let built = builder.build(&targets, printer)?;
     let engine = match flags.engine {
         EngineName::Sandbox => EngineKind::Sandbox,
         EngineName::Docker => EngineKind::Container(Tool::Docker),
         EngineName::Podman => EngineKind::Container(Tool::Podman),
     };
-    let checks = builder.check(&targets, &built, engine, Emulated::Every, printer)?;
+    let Outcome { built, checks } = builder.build(&targets, Some((engine, Emulated::Every)), printer)?;
     let record = match engine {
-        EngineKind::Sandbox => builder.write_record(&targets, &built, Some(checks))?,
+        EngineKind::Sandbox => builder.write_record(&targets, &built, checks)?,
         // The record says how images do where they were built; another engine is looked at in passing.
         EngineKind::Container(_) => {
-            let images = built.into_iter().zip(checks);
+            let images = built.into_iter().zip(checks.unwrap_or_default());
             let images = images.map(|(built, checks)| ImageRecord { checks, ..built.record }).collect();
             RunRecord { version: VERSION, images }
         }

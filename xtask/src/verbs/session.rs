@@ -16,6 +16,7 @@ pub(super) struct Settings {
     pub(super) offline: bool,
     pub(super) release: bool,
     pub(super) keep: Vec<String>,
+    pub(super) keep_failed: bool,
     pub(super) mirror: Option<Mirror>,
 }
 
@@ -26,6 +27,7 @@ impl From<&PackageOptions> for Settings {
             offline: options.offline,
             release: false,
             keep: Vec::new(),
+            keep_failed: false,
             mirror: mirror(&options.mirror),
         }
     }
@@ -53,6 +55,7 @@ pub(super) fn builder(settings: Settings) -> anyhow::Result<Builder> {
         client: environment::client_options(settings.offline),
         keychain: environment::keychain(),
         tool: tool()?,
+        keep_failed: settings.keep_failed,
         sandbox: sandbox::Program::current_executable(SANDBOX_INIT),
         programs: environment::program_folders(),
     };

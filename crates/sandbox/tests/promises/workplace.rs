@@ -1,6 +1,7 @@
 //! A folder of the host to work in, and what a command writes as it comes.
 
 use std::fs;
+use std::ops::ControlFlow;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
@@ -93,10 +94,26 @@ fn output_is_told_as_it_comes_and_beyond_what_is_kept() {
             Output::Standard => output.extend_from_slice(bytes),
             Output::Error => errors.extend_from_slice(bytes),
         }
+        ControlFlow::Continue(())
     });
     let outcome = outcome.expect("a run");
     assert_eq!(outcome.stdout.bytes, b"one\nline");
     assert_eq!(text(&errors), "two");
     assert_eq!(text(&output).lines().count(), 5001);
     assert!(pieces > 2, "it came in {pieces} pieces");
+}
+
+#[test]
+fn who_hears_a_command_may_end_it() {
+    let fixture = Fixture::new();
+    fixture.add_shell();
+    let mut shell = sandbox::Command::new("/bin/sh");
+    shell.args = ["-c", "while :; do echo again; done"].map(Into::into).into();
+    let mut pieces = 0;
+    let outcome = sandbox::watch(&program(), &fixture.root(), &shell, &mut |_, _| {
+        pieces += 1;
+        if pieces == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    assert!(matches!(outcome, Err(SandboxError::Stopped)), "{outcome:?}");
+    assert_eq!(pieces, 3);
 }

@@ -6,6 +6,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::tarball::Compiled;
 use crate::reference::Reference;
 use crate::text::{FromText, deserialize_from_text};
 
@@ -17,6 +18,8 @@ pub enum Source {
     Package(String),
     /// An image that has it, in `/usr/local` or `/usr`.
     Image(ImageName),
+    /// A tarball that it is compiled from, for `/usr/local`.
+    Tarball(Compiled),
 }
 
 /// Where an image is, written as containers-transports(5) has it.
@@ -50,7 +53,7 @@ impl Source {
     pub fn image(&self) -> Option<&ImageName> {
         match self {
             Self::Image(image) => Some(image),
-            Self::Package(_) => None,
+            Self::Package(_) | Self::Tarball(_) => None,
         }
     }
 }
