@@ -42,7 +42,7 @@ pub(crate) enum Verb {
     Push(PushFlags),
     /// Show what differs between two images or two runs; the status is 0 where nothing does, 1 where something does
     Diff(DiffFlags),
-    /// Write the table of sizes in the README from the last run
+    /// Write the sizes in the README, or a site about the images, from the last run
     Report(ReportFlags),
     /// Resolve the suites anew, and show what changes in the lock
     Update(UpdateFlags),
@@ -274,6 +274,9 @@ pub(crate) struct ReportFlags {
     /// Change nothing, and fail if the README is not what the last run gives
     #[arg(long)]
     pub(crate) check: bool,
+    /// Write a site instead: a page for each image, with every file and why it is there
+    #[arg(long, value_name = "FOLDER", conflicts_with = "check")]
+    pub(crate) html: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -43,6 +43,7 @@ fn hint(error: &(dyn Error + 'static)) -> Option<String> {
         builder::compare::CompareError,
         builder::project::ProjectError,
         builder::selection::PlanError,
+        builder::site::SiteError,
         oci::LayoutError,
         oci::export::ExportError,
         registry::RegistryError,

@@ -3,6 +3,7 @@
 //! A *reason* says which rule brought a path in, and for which other path. Reasons lead from every kept path back to a
 //! root; the shortest such way is its *chain*.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::sync::Arc;
@@ -71,6 +72,36 @@ impl Closure {
     }
 }
 
+impl Closure {
+    /// For every kept path the first step of a shortest way back to a root: followed from path to path, they are as long
+    /// as its [chain](Self::chain). Paths that no way leads back from are not in it.
+    pub fn ways(&self) -> BTreeMap<&RootPath, &Reason> {
+        let mut needed: BTreeMap<&RootPath, Vec<(&RootPath, &Reason)>> = BTreeMap::new();
+        let mut ways = BTreeMap::new();
+        let mut reached = VecDeque::new();
+        for (path, reasons) in &self.entries {
+            if let Some(root) = reasons.iter().find(|reason| reason.from.is_none()) {
+                ways.insert(path, root);
+                reached.push_back(path);
+            }
+            for reason in reasons {
+                if let Some(from) = &reason.from {
+                    needed.entry(from).or_default().push((path, reason));
+                }
+            }
+        }
+        while let Some(from) = reached.pop_front() {
+            for (path, reason) in needed.remove(from).unwrap_or_default() {
+                if let Entry::Vacant(way) = ways.entry(path) {
+                    way.insert(reason);
+                    reached.push_back(path);
+                }
+            }
+        }
+        ways
+    }
+}
+
 impl fmt::Display for Reason {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.from {
@@ -118,6 +149,13 @@ mod tests {
         assert_eq!(chain("/c").unwrap(), ["/c", "/a", "/root"]);
         assert_eq!(chain("/loop"), None);
         assert_eq!(chain("/none"), None);
+
+        let ways = closure.ways();
+        for path in closure.entries.keys() {
+            let steps = std::iter::successors(Some(path), |path| ways.get(*path)?.from.as_ref()).count();
+            let chain = closure.chain(path).map(|chain| chain.len());
+            assert_eq!(ways.contains_key(path).then_some(steps), chain, "{path}");
+        }
     }
 
     #[test]

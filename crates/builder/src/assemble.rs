@@ -410,9 +410,10 @@ pub(crate) fn package_records(stack: &Stack<'_>, selection: &Selection<'_>) -> V
     let installed = installed.flat_map(|layer| layer.tree.iter());
     let is_new = |path: &RootPath| stack.is_new(path) && installed_has(selection, path).is_none();
     let kept = layers::kept(stack, &selection.closure).filter(|(path, _)| is_new(path));
-    for (_, entry) in kept.chain(installed).filter(|(_, entry)| !entry.is_directory()) {
+    for (path, entry) in kept.chain(installed).filter(|(_, entry)| !entry.is_directory()) {
         if let Some(package) = stack.package(entry) {
-            entries.entry(&package.key).or_default().push(entry);
+            // As it is in the image, where a rule may have made it smaller.
+            entries.entry(&package.key).or_default().push(selection.image.get(path).unwrap_or(entry));
         }
     }
     let record = |(key, entries): (&PackageKey, Vec<&Entry>)| {

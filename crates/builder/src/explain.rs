@@ -146,7 +146,7 @@ fn verdict(selection: &Selection<'_>, path: &RootPath, packaged: bool) -> Verdic
 }
 
 /// Why something is in a layer that is not in the closure.
-fn because(selection: &Selection<'_>, path: &RootPath, installed: bool) -> &'static str {
+pub(crate) fn because(selection: &Selection<'_>, path: &RootPath, installed: bool) -> &'static str {
     let mut entries = selection.layers.iter().filter_map(|layer| layer.tree.get(path));
     if entries.any(Entry::is_directory) {
         "something in the image is below it"

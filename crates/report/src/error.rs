@@ -33,6 +33,9 @@ pub enum ReportError {
         /// The marker that should come second.
         end: &'static str,
     },
+    /// The file with the runs of a site is of another program, or damaged.
+    #[error("cannot read the runs of the site")]
+    History(#[source] serde_json::Error),
 }
 
 impl ReportError {
@@ -40,6 +43,7 @@ impl ReportError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Published { .. } => None,
+            Self::History(_) => Some("move the file away to begin anew".to_owned()),
             Self::NoMarker { .. } | Self::DoubledMarker { .. } | Self::MarkerOrder { .. } => Some(
                 "the page needs each of the two lines once; what is between them is generated".to_owned(),
             ),

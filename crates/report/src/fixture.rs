@@ -1,5 +1,6 @@
 //! Records and published sizes for tests.
 
+use schema::listing::{DroppedEntry, LayerListing, ListedEntry, ListedKind, Listing};
 use schema::run::{CheckOutcome, CheckRecord, ImageRecord, PackageRecord};
 use schema::{Architecture, Digest};
 
@@ -76,4 +77,44 @@ pub(crate) fn published() -> Vec<Published> {
         chart = true
     "#;
     Published::parse("published.toml", text).unwrap()
+}
+
+/// Two layers with a file of each kind, and what was left out.
+pub(crate) fn listing() -> Listing {
+    let entry = |path: &str, kind, package: Option<&str>, because: &str, from: Option<&str>| ListedEntry {
+        path: path.to_owned(),
+        kind,
+        package: package.map(str::to_owned),
+        because: because.to_owned(),
+        from: from.map(str::to_owned),
+    };
+    let folder = |path| entry(path, ListedKind::Folder, None, "something in the image is below it", None);
+    let base = vec![
+        folder("/usr"),
+        folder("/usr/lib"),
+        entry("/usr/lib/libc.so.6", ListedKind::File(2_000_000), Some("libc6"), "root: every program", None),
+        entry("/usr/lib/libm.so", ListedKind::Symlink, Some("libc6"), "link", Some("/usr/lib/libc.so.6")),
+    ];
+    let ruby = vec![
+        entry("/etc/gemrc", ListedKind::File(12), None, "root: settings of gem", None),
+        entry("/usr/bin/ruby3.3", ListedKind::File(14_000), Some("ruby3.3"), "root: the interpreter", None),
+        entry("/usr/bin/ruby", ListedKind::HardLink, Some("ruby3.3"), "link", Some("/usr/bin/ruby3.3")),
+        entry(
+            "/usr/lib/x.so",
+            ListedKind::File(9_000),
+            Some("libx"),
+            "NEEDED x.so",
+            Some("/usr/bin/ruby3.3"),
+        ),
+        entry("/usr/lib/y<z>", ListedKind::File(0), Some("libx"), "file", Some("/usr/lib/libc.so.6")),
+    ];
+    let layer = |name: &str, entries| LayerListing { name: name.to_owned(), entries };
+    let dropped = |path: &str, rule: &str| DroppedEntry { path: path.to_owned(), rule: rule.to_owned() };
+    Listing {
+        layers: vec![layer("base", base), layer("ruby", ruby)],
+        dropped: vec![
+            dropped("/usr/share/doc/ruby/README", "documentation"),
+            dropped("/usr/share/doc/ruby/x", "documentation"),
+        ],
+    }
 }

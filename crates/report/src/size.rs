@@ -6,6 +6,18 @@ pub(crate) fn megabytes(bytes: u64) -> String {
     format!("{}.{} MB", tenths / 10, tenths % 10)
 }
 
+/// Bytes in the unit that says most: `12 bytes`, `3.4 kB`, `5.6 MB`.
+pub(crate) fn readable(bytes: u64) -> String {
+    match bytes {
+        0..1_000 => format!("{bytes} bytes"),
+        1_000..950_000 => {
+            let tenths = bytes / 100 + u64::from(bytes % 100 >= 50);
+            format!("{}.{} kB", tenths / 10, tenths % 10)
+        }
+        _ => megabytes(bytes),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -22,6 +34,20 @@ mod tests {
             (u64::MAX, "18446744073709.6 MB"),
         ] {
             assert_eq!(megabytes(bytes), text, "{bytes}");
+        }
+    }
+
+    #[test]
+    fn the_unit_is_the_one_that_says_most() {
+        for (bytes, text) in [
+            (0, "0 bytes"),
+            (999, "999 bytes"),
+            (1_000, "1.0 kB"),
+            (1_950, "2.0 kB"),
+            (949_999, "950.0 kB"),
+            (950_000, "1.0 MB"),
+        ] {
+            assert_eq!(readable(bytes), text, "{bytes}");
         }
     }
 }

@@ -5,12 +5,14 @@
 //! - [`lock`]: which packages it is built from (`matrix.lock`)
 //! - [`mod@reference`]: what images in registries are called
 //! - [`run`]: what was built and measured (`dist/run.json`)
+//! - [`listing`]: what is in an image, path by path, and why
 //!
 //! Everything is parsed from text that somebody else has read: nothing here opens a file or a connection.
 
 mod architecture;
 mod digest;
 pub mod image;
+pub mod listing;
 pub mod lock;
 pub mod matrix;
 mod name;

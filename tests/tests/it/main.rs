@@ -26,6 +26,7 @@ mod push;
 mod real;
 mod reproducible;
 mod scale;
+mod site;
 mod tarballs;
 mod tidiness;
 mod updates;

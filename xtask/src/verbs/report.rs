@@ -1,4 +1,4 @@
-//! `report`: the table of sizes in the README, and the picture above it.
+//! `report`: the table of sizes in the README, and the picture above it; or a site.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -30,8 +30,14 @@ struct Page {
 
 /// Writes the pages, or says which are not what the last run gives.
 pub(crate) fn report(flags: &ReportFlags, printer: &Printer) -> anyhow::Result<Ending> {
-    let builder = session::builder(Settings::default())?;
+    let mut builder = session::builder(Settings::default())?;
     let record = builder.last_record()?.context("nothing was built yet: run `cargo xtask build-all`")?;
+    if let Some(folder) = &flags.html {
+        let published = published(&builder)?;
+        builder.write_site(folder, &record, &published, printer)?;
+        printer.line(format_args!("wrote {}", folder.join("index.html").display()));
+        return Ok(Ending::Good);
+    }
     if !flags.check {
         write(&builder, &record, printer)?;
         return Ok(Ending::Good);
@@ -72,10 +78,8 @@ fn stale(builder: &Builder, record: &RunRecord) -> anyhow::Result<Vec<(PathBuf, 
 
 /// The pages as they should be: with the images that a run over the matrix makes.
 fn pages(builder: &Builder, record: &RunRecord) -> anyhow::Result<[Page; 2]> {
-    let project = builder.project();
-    let file = format!("images/{}/published.toml", project.matrix.image);
-    let published = Published::parse(&file, &fs::read_to_string(project.root.join(&file))?)?;
-    let readme = fs::read_to_string(project.root.join(README))?;
+    let published = published(builder)?;
+    let readme = fs::read_to_string(builder.project().root.join(README))?;
 
     let usual: BTreeMap<String, bool> = builder
         .plan(&Selection::default())?
@@ -91,4 +95,11 @@ fn pages(builder: &Builder, record: &RunRecord) -> anyhow::Result<[Page; 2]> {
         Page { path: README, made: "the table of sizes", text: report::splice(&readme, &SIZES, &table)? },
         Page { path: CHART, made: "the picture of the sizes", text: report::chart(&plain, &published) },
     ])
+}
+
+/// The sizes that others publish.
+fn published(builder: &Builder) -> anyhow::Result<Vec<Published>> {
+    let project = builder.project();
+    let file = format!("images/{}/published.toml", project.matrix.image);
+    Ok(Published::parse(&file, &fs::read_to_string(project.root.join(&file))?)?)
 }
