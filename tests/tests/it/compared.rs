@@ -40,8 +40,8 @@ fn images_of_the_layout() {
     status 1
     -- output
     ~ 3.3-trixie -> 3.3-trixie-debug
-      on disk: 4,375 bytes
-      to pull: 3,728 -> 4,022 bytes (+294)
+      on disk: 4,418 bytes
+      to pull: 3,751 -> 4,045 bytes (+294)
       configuration: 1 added, 1 changed
         ~ user=65532:65532 -> 0:0
         + variable LEVEL=debug
@@ -59,7 +59,7 @@ fn images_of_the_layout() {
     -- output
     ### `3.3` → `tiny:3.3-debug`
 
-    On disk: 4,375 bytes. To pull: 3,728 -> 4,022 bytes (+294).
+    On disk: 4,418 bytes. To pull: 3,751 -> 4,045 bytes (+294).
 
     configuration: 1 added, 1 changed
 
@@ -100,15 +100,15 @@ fn two_runs_of_which_the_second_has_newer_packages() {
     status 1
     -- output
     ~ tiny:3.3-trixie for amd64
-      on disk: 4,375 bytes
-      to pull: 3,728 -> 3,730 bytes (+2)
+      on disk: 4,418 bytes
+      to pull: 3,751 -> 3,753 bytes (+2)
       packages: 1 changed
         ~ libyaml-0-2 0.2.5-2 -> 0.2.6-1
       files: 1 changed
         ~ /var/lib/dpkg/status.d/libyaml-0-2: other content of 73 bytes
     ~ tiny:3.3-trixie-debug for amd64
-      on disk: 4,375 bytes
-      to pull: 4,022 -> 4,024 bytes (+2)
+      on disk: 4,418 bytes
+      to pull: 4,045 -> 4,047 bytes (+2)
       packages: 1 changed
         ~ libyaml-0-2 0.2.5-2 -> 0.2.6-1
       files: 1 changed
@@ -118,16 +118,16 @@ fn two_runs_of_which_the_second_has_newer_packages() {
     status 1
     -- output
     ~ tiny:3.3-trixie for amd64
-      on disk: 4,375 bytes
-      to pull: 3,728 -> 3,730 bytes (+2)
+      on disk: 4,418 bytes
+      to pull: 3,751 -> 3,753 bytes (+2)
       packages: 1 changed
         ~ libyaml-0-2 0.2.5-2 -> 0.2.6-1
       gems: not compared, as one side does not tell
       configuration: not compared, as one side does not tell
       files: not compared, as one side does not tell
     ~ tiny:3.3-trixie-debug for amd64
-      on disk: 4,375 bytes
-      to pull: 4,022 -> 4,024 bytes (+2)
+      on disk: 4,418 bytes
+      to pull: 4,045 -> 4,047 bytes (+2)
       packages: 1 changed
         ~ libyaml-0-2 0.2.5-2 -> 0.2.6-1
       gems: not compared, as one side does not tell
@@ -159,8 +159,8 @@ fn an_image_of_a_registry() {
     status 1
     -- output
     ~ [registry]/team/tiny:3.3 -> 3.3-debug
-      on disk: 4,375 bytes
-      to pull: 3,728 -> 4,022 bytes (+294)
+      on disk: 4,418 bytes
+      to pull: 3,751 -> 4,045 bytes (+294)
       configuration: 1 added, 1 changed
         ~ user=65532:65532 -> 0:0
         + variable LEVEL=debug
