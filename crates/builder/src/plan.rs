@@ -95,11 +95,6 @@ impl Target {
         &spec.variants[self.variant]
     }
 
-    /// Whether it is what the tags of its row without a variant lead to.
-    pub const fn is_plain(&self) -> bool {
-        self.variant == 0
-    }
-
     /// Whose rights a container of it has.
     pub fn user(&self, spec: &ImageSpec) -> User {
         self.variant(spec).user.unwrap_or(spec.config.user)

@@ -89,7 +89,7 @@ impl Builder {
             if !is_of(listing, record) {
                 return Err(SiteError::Outdated { image: target.to_string() });
             }
-            shown.push(SiteImage { record, listing, is_charted: target.is_plain() });
+            shown.push(SiteImage { record, listing, is_charted: target.is_first_variant() });
         }
         write(folder, &site::site(&shown, published, &history))
     }

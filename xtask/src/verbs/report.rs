@@ -84,7 +84,7 @@ fn pages(builder: &Builder, record: &RunRecord) -> anyhow::Result<[Page; 2]> {
     let usual: BTreeMap<String, bool> = builder
         .plan(&Selection::default())?
         .into_iter()
-        .map(|target| (target.name.clone(), target.is_plain()))
+        .map(|target| (target.name.clone(), target.is_first_variant()))
         .collect();
     let images: Vec<ImageRecord> =
         record.images.iter().filter(|image| usual.contains_key(&image.name)).cloned().collect();
