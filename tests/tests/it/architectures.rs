@@ -148,7 +148,7 @@ fn verbs_are_about_one_machine() {
     status 0
     -- output
      IMAGE            RUBY   DISTRO  ARCHITECTURE  MANIFEST             ALSO
-     tiny:3.3-trixie  3.3.8  trixie  arm64         sha256:c52d9b7a7df1  tiny:3.3.8-trixie tiny:3.3
+     tiny:3.3-trixie  3.3.8  trixie  arm64         sha256:c505f5032f85  tiny:3.3.8-trixie tiny:3.3
     ");
     insta::assert_snapshot!(project.run(&["why", NAME, "/var/lib/dpkg/status.d/ruby", "--arch", "arm64"]), @"
     status 0
