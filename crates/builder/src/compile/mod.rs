@@ -2,7 +2,7 @@
 //! installed then is a tar in the cache, under the digest of everything that went in, so a compile is paid for once.
 //!
 //! What goes in does not include the program that builds, which changes without changing what a compiler does: where it
-//! starts the script in another way, [`WAY`] is counted up.
+//! starts the script in another way, `WAY` is counted up.
 
 mod inputs;
 mod workshop;
