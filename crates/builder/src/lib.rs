@@ -1,9 +1,13 @@
 //! From a matrix to checked images: the order of stages, and what of them is cached.
 //!
-//! A [`project::Project`] is read as a whole, [`plan`] names its targets, [`selection`] takes those that are meant, [`locking`] answers what they ask for,
-//! `packages` and `image_source` bring it, `stack` makes one tree of it, `layers` chooses what an image keeps, `verify` says whether it may
-//! leave, `inventory` lists what it holds, `contents` keeps what came of it, `assemble` writes images of that, and `declare`
-//! puts their bills of materials beside them. A [`Builder`] does these in order.
+//! A [`project::Project`] is read as a whole, [`plan`] names its targets, [`selection`] takes those that are meant,
+//! [`locking`] answers what they ask for, `packages`, [`image_source`] and [`compile`] bring it, `stack` makes one tree of
+//! it, `layers` chooses what an image keeps, `verify` says whether it may leave, `inventory` lists what it holds, `contents`
+//! keeps what came of it, `assemble` writes images of that, and `declare` puts their bills of materials beside them. A
+//! [`Builder`] does these in order.
+//!
+//! Of images that are there, [`explain`] tells about one path, `listing` about all, for a [`site`], and [`compare`] what
+//! differs.
 
 pub mod build;
 pub mod check;
