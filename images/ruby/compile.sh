@@ -39,6 +39,8 @@ esac
     CC=gcc CXX=g++ debugflags= LDFLAGS='-Wl,-z,relro -Wl,-z,now' || { tail -n 50 config.log; exit 1; }
 make --jobs="$JOBS"
 make install DESTDIR="$folder/root"
+# Who hands the program on hands these on too.
+install -D --mode 644 --target-directory "$folder/root/usr/local/share/doc/ruby" COPYING BSDL LEGAL
 
 # The logs of what was tried on this machine.
 find "$folder/root" '(' -name mkmf.log -o -name gem_make.out ')' -delete

@@ -110,7 +110,7 @@ impl Builder {
         gems.retain(|key, _| !image.contains_key(key));
         let names: Vec<&str> = target.additions(self.spec()).into_iter().map(|(name, _)| name).collect();
         let suite = suite.of(&names);
-        let key = self.outcome_key(&suite, built, engine, &gems);
+        let key = self.outcome_key(&suite, target, built, engine, &gems);
         let is_tried = emulated == Emulated::Every || target.is_first_variant();
         let means = match self.means(target.architecture, engine) {
             Ok(means) if means.is_emulated() && !is_tried => Err(NoMeans::NotAsked),
@@ -134,12 +134,19 @@ impl Builder {
         }
     }
 
-    fn outcome_key(&self, suite: &Suite, built: &Built, engine: EngineKind, gems: &Locked<'_>) -> Digest {
+    fn outcome_key(
+        &self,
+        suite: &Suite,
+        target: &Target,
+        built: &Built,
+        engine: EngineKind,
+        gems: &Locked<'_>,
+    ) -> Digest {
         let mut hasher = Hasher::new();
         hasher.field(self.options.tool.as_bytes());
         hasher.field(suite.digest().as_bytes());
         hasher.field(built.record.manifest.as_bytes());
-        hasher.field(format!("{engine:?}").as_bytes());
+        hasher.field(format!("{engine:?} {:?}", target.yjit()).as_bytes());
         // Owners are those of the image only where root unpacked it.
         hasher.field(&[u8::from(is_root())]);
         for package in gems.values() {
@@ -171,7 +178,8 @@ impl Builder {
                 milliseconds: check.milliseconds,
             });
         };
-        let subject = Subject { ruby: &built.record.ruby, uid: target.user(self.spec()).uid, gems: &gems };
+        let uid = target.user(self.spec()).uid;
+        let subject = Subject { ruby: &built.record.ruby, uid, yjit: target.yjit(), gems: &gems };
         let checks = match suite.run(&*engine, &subject, &done) {
             // The kernel says so when the first one is tried.
             Err(EngineError::NoMeans(missing)) => suite.not_run(&missing.to_string()),

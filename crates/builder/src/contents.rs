@@ -29,7 +29,7 @@ use crate::project::ImageFolder;
 use crate::stack::{Below, Package, Stack};
 use crate::underlay::Underlay;
 use crate::verify::{self, FindingsError};
-use crate::{BuildError, Builder, assemble, inventory, packages_of};
+use crate::{BuildError, Builder, assemble, inventory, packages_of, source};
 
 /// Where contents are in the cache.
 const CONTENTS: &str = "image-contents";
@@ -431,6 +431,14 @@ impl Builder {
             packages: &packages_of(lock, &step.set)?,
             image: &own,
             below: listed,
+            ruby: match step.layers.iter().any(LayerSpec::asks_for_ruby) {
+                true => self.declared_ruby(lock, target)?,
+                false => None,
+            },
+            taken_from: step
+                .underlay
+                .as_ref()
+                .map(|(key, digest)| source::declared_image(&key.image, *digest)),
             distro: &target.row.distro,
         };
         let inventory =

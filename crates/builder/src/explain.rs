@@ -6,7 +6,7 @@ use analyzer::{Finding, Step};
 use rootfs::{Entry, RootPath};
 
 use crate::layers::Selection;
-use crate::stack::Stack;
+use crate::stack::{Stack, Upstream};
 use crate::{installed, status};
 
 /// What there is to say of a path.
@@ -16,8 +16,8 @@ pub struct Explanation {
     pub asked: RootPath,
     /// The path that it leads to through links.
     pub path: RootPath,
-    /// The package that has it, with its version; or that it is of a compiled Ruby.
-    pub package: Option<String>,
+    /// Where it is from, unless it was made or is nowhere.
+    pub from: Option<Provenance>,
     /// Whether it is in the image, and why.
     pub verdict: Verdict,
     /// How a rule made it smaller.
@@ -26,8 +26,16 @@ pub struct Explanation {
     pub findings: Vec<Finding>,
 }
 
-/// Where a file comes from that is of no package, but of a tarball.
-const COMPILED: &str = "compiled Ruby";
+/// Where a file comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Provenance {
+    /// A package, with its version.
+    Package(String),
+    /// The tarball of a Ruby that was compiled.
+    Tarball,
+    /// The image that the Ruby is taken from, where no package has it.
+    Image,
+}
 
 /// Why a file is there that nothing needs, in a layer whose packages are installed.
 const INSTALLED: &str = "its package is installed";
@@ -96,16 +104,20 @@ impl Explanation {
 
     pub(crate) fn of(stack: &Stack<'_>, selection: &Selection<'_>, asked: &RootPath) -> Self {
         let path = real_path(stack, selection, asked);
-        let package = |entry: &Entry| match stack.package(entry) {
-            Some(package) => Some(format!("{} {}", package.key.name, package.key.version)),
-            None => stack.is_compiled(entry).then(|| COMPILED.to_owned()),
+        let from = |entry: &Entry| match (stack.package(entry), stack.upstream(entry)) {
+            (Some(package), _) => {
+                Some(Provenance::Package(format!("{} {}", package.key.name, package.key.version)))
+            }
+            (None, Some(Upstream::Tarball)) => Some(Provenance::Tarball),
+            (None, Some(Upstream::Image)) => Some(Provenance::Image),
+            (None, None) => None,
         };
         let entry = stack.tree.get(&path);
         let findings = selection.closure.findings.iter();
         let findings = findings.filter(|finding| finding.file.as_ref() == Some(&path)).cloned().collect();
         Self {
             asked: asked.clone(),
-            package: entry.and_then(package),
+            from: entry.and_then(from),
             verdict: verdict(selection, &path, entry.is_some()),
             shrunk: selection.shrinker.change(&path).map(|(rule, change)| Shrunk {
                 rule: rule.name.clone(),
@@ -163,14 +175,15 @@ pub(crate) fn because(selection: &Selection<'_>, path: &RootPath, installed: boo
 
 impl fmt::Display for Explanation {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { asked, path, package, verdict, shrunk, findings } = self;
+        let Self { asked, path, from, verdict, shrunk, findings } = self;
         if asked != path {
             writeln!(out, "{asked} leads to {path}")?;
         }
-        let from = match package.as_deref() {
+        let from = match from {
             None => String::new(),
-            Some(COMPILED) => format!(", from the {COMPILED}"),
-            Some(package) => format!(", from package {package}"),
+            Some(Provenance::Package(package)) => format!(", from package {package}"),
+            Some(Provenance::Tarball) => ", from the compiled Ruby".to_owned(),
+            Some(Provenance::Image) => ", from the image that the Ruby is taken from".to_owned(),
         };
         match verdict {
             Verdict::Kept { layer, chain } => {

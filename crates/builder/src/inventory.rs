@@ -7,7 +7,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use rayon::prelude::*;
 use rootfs::{Content, Inode, Kind, RootPath, Tree};
-use sbom::{Checksums, Contents, Copyright, CopyrightFile, Distro, Gem, Source, Specification};
+use sbom::{
+    Checksums, Contents, Copyright, CopyrightFile, Distro, Gem, Owner, Software, Source, Specification,
+};
 
 use crate::build::Locked;
 use crate::layers::{self, Selection};
@@ -43,8 +45,20 @@ pub(crate) struct Subject<'a> {
     pub image: &'a Tree,
     /// What is in the layers below.
     pub below: Option<Contents>,
+    /// What the Ruby is, where this step has it and it is of no package.
+    pub ruby: Option<Ruby>,
+    /// The image that it was taken from.
+    pub taken_from: Option<sbom::PulledImage>,
     /// The code name of its distro, which is its version where the image has no os-release(5).
     pub distro: &'a str,
+}
+
+/// A Ruby that is of no package.
+pub(crate) struct Ruby {
+    /// What it is.
+    pub software: Software,
+    /// Where it was installed to: what came with it elsewhere is not of it.
+    pub prefix: RootPath,
 }
 
 /// A regular file of an image.
@@ -61,7 +75,8 @@ impl Subject<'_> {
     /// # Errors
     /// The specification of a gem that does not say which gem it is.
     pub(crate) fn take(mut self) -> Result<Contents, InventoryError> {
-        let Contents { packages, gems, files, .. } = self.below.take().unwrap_or_else(nothing);
+        let Contents { packages, mut software, mut images, gems, files, .. } =
+            self.below.take().unwrap_or_else(nothing);
         let mut packages: BTreeMap<String, sbom::Package> =
             packages.into_iter().map(|package| (package.name.clone(), package)).collect();
         let new = self.new_packages().into_iter();
@@ -81,7 +96,9 @@ impl Subject<'_> {
             gems.push(gem(found)?);
         }
         let packages = packages.into_values().collect();
-        Ok(Contents { distro: distro(self.image, self.distro), packages, gems, files })
+        software.extend(self.ruby.take().map(|ruby| ruby.software).filter(|ruby| is_owner(ruby, &files)));
+        images.extend(self.taken_from.take());
+        Ok(Contents { distro: distro(self.image, self.distro), packages, software, images, gems, files })
     }
 
     /// Whether the layers below have this very file.
@@ -131,22 +148,33 @@ impl Subject<'_> {
         let file = |found: &Found<'_>| sbom::File {
             path: found.text.clone(),
             checksums: checksums[&found.inode],
-            package: self.owner(found.path),
+            owner: self.owner(found.path),
         };
         found.iter().map(file).collect()
     }
 
-    /// The package that a file of this step came from, or was made from.
-    fn owner(&self, path: &RootPath) -> Option<String> {
+    /// What a file of this step came from, or was made from.
+    fn owner(&self, path: &RootPath) -> Option<Owner> {
         let mut layers = self.selection.layers.iter().rev();
         let entry = layers.find_map(|layer| layer.tree.get(path))?;
-        Some(self.stack.package(entry)?.key.name.clone())
+        if let Some(package) = self.stack.package(entry) {
+            return Some(Owner::Package(package.key.name.clone()));
+        }
+        let ruby = self.ruby.as_ref().filter(|_| self.stack.upstream(entry).is_some())?;
+        path.starts_with(&ruby.prefix).then(|| Owner::Software(ruby.software.name.clone()))
     }
 }
 
 fn nothing() -> Contents {
     let distro = Distro { id: String::new(), vendor: String::new(), version: String::new() };
-    Contents { distro, packages: Vec::new(), gems: Vec::new(), files: Vec::new() }
+    let (packages, software, images) = (Vec::new(), Vec::new(), Vec::new());
+    Contents { distro, packages, software, images, gems: Vec::new(), files: Vec::new() }
+}
+
+/// Whether any of these files is of it: a Ruby may be of packages in an image too.
+fn is_owner(software: &Software, files: &[sbom::File]) -> bool {
+    let owner = Some(Owner::Software(software.name.clone()));
+    files.iter().any(|file| file.owner == owner)
 }
 
 fn regular_files(tree: &Tree) -> impl Iterator<Item = Found<'_>> {

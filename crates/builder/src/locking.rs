@@ -9,6 +9,7 @@ use schema::lock::{ImageKey, Lock, LockedPackage, LockedSuite, PackageKey, SetKe
 use schema::matrix::{ImageName, Matrix, Source, Tarball};
 use schema::{Architecture, Digest};
 
+use crate::BuildError;
 use crate::plan::{self, Target};
 use crate::selection::Architectures;
 
@@ -78,6 +79,19 @@ pub fn tarball_key<'m>(matrix: &'m Matrix, version: &str) -> Option<(TarballKey,
             Some((TarballKey { package: package.clone(), version: version.to_owned() }, suite))
         }
     }
+}
+
+/// What a lock has of the tarball in a source package that a Ruby of that version is compiled from.
+///
+/// # Errors
+/// One that is not locked yet.
+pub fn locked_tarball<'l>(
+    matrix: &Matrix,
+    lock: &'l Lock,
+    version: &str,
+) -> Result<&'l LockedPackage, BuildError> {
+    let locked = tarball_key(matrix, version).and_then(|(key, _)| lock.tarballs.get(&key));
+    locked.ok_or_else(|| BuildError::TarballNotLocked { version: version.to_owned() })
 }
 
 /// The tarballs of a matrix that its rows are compiled from and a lock has to know, with the suites that they are in.

@@ -4,13 +4,15 @@
 use std::collections::BTreeSet;
 
 use rootfs::{RootPath, Tree};
+use schema::Digest;
 use schema::image::{ImageSpec, LayerSpec};
 use schema::lock::{ImageKey, Lock, LockedImage, LockedRuby, SetKey};
-use schema::matrix::{Compiled, Source};
+use schema::matrix::{Compiled, ImageName, LocalImage, Source, Tarball, TarballAddress};
 
-use crate::BuildError;
 use crate::image_source::{ImageFault, ImageSourceError};
+use crate::inventory::Ruby;
 use crate::plan::Target;
+use crate::{BuildError, Builder, locking};
 
 /// What stands for the package of the Ruby in the name of another one.
 const PACKAGE: &str = "{package}";
@@ -93,6 +95,14 @@ impl Target {
         }
     }
 
+    /// Whether the Ruby has YJIT, where the row says so: what others compiled is as they wanted it.
+    pub(crate) fn yjit(&self) -> Option<bool> {
+        match &self.row.source {
+            Source::Tarball(Compiled { yjit, .. }) => Some(*yjit),
+            Source::Package(_) | Source::Image(_) => None,
+        }
+    }
+
     /// What the Ruby comes in, as people call it.
     pub(crate) fn origin(&self) -> String {
         match &self.row.source {
@@ -147,6 +157,73 @@ impl Target {
             None => unreachable!("a Ruby is looked for in an image that it is taken from"),
         }
     }
+}
+
+impl Builder {
+    /// What bills of materials say of the Ruby of a target, where it is of no package of its distro: it may still be of one
+    /// in the image that it is taken from.
+    ///
+    /// # Errors
+    /// An image or a tarball that is not locked.
+    pub(crate) fn declared_ruby(&self, lock: &Lock, target: &Target) -> Result<Option<Ruby>, BuildError> {
+        let tarball = match &target.row.source {
+            Source::Package(_) => return Ok(None),
+            Source::Image(_) => None,
+            Source::Tarball(Compiled { version, .. }) => Some(self.declared_tarball(lock, version)?),
+        };
+        let prefix = RootPath::parse(target.prefix(lock)?).expect("one of two constant paths");
+        let version = target.locked_version(self.spec(), lock).unwrap_or_default();
+        let about = &self.spec().ruby;
+        let software = sbom::Software {
+            name: "ruby".to_owned(),
+            cpe: about.cpe.as_ref().map(|cpe| cpe.replace("{ruby}", &version)),
+            licences: about.licenses.clone(),
+            version,
+            tarball,
+        };
+        Ok(Some(Ruby { software, prefix }))
+    }
+
+    /// What bills of materials say of a tarball: the same whatever mirror it came from.
+    fn declared_tarball(&self, lock: &Lock, version: &str) -> Result<sbom::Tarball, BuildError> {
+        let tarball = &self.project.matrix.tarballs[version];
+        let (path, address, digest) = match tarball {
+            Tarball::Pinned { addresses, digest, .. } => {
+                let mut urls = addresses.iter().filter_map(|address| match address {
+                    TarballAddress::Url(url) => Some(url.clone()),
+                    TarballAddress::Archive(_) => None,
+                });
+                let path = match &addresses[0] {
+                    TarballAddress::Url(url) => {
+                        let (_, rest) = url.split_once("://").unwrap_or_default();
+                        rest.split_once('/').unwrap_or_default().1.to_owned()
+                    }
+                    TarballAddress::Archive(path) => path.clone(),
+                };
+                (path, urls.next(), *digest)
+            }
+            Tarball::SourcePackage { .. } => {
+                let locked = locking::locked_tarball(&self.project.matrix, lock, version)?;
+                (locked.path.clone(), None, locked.digest)
+            }
+        };
+        Ok(sbom::Tarball { path, address, digest })
+    }
+}
+
+/// What bills of materials say of an image that files are taken from.
+pub(crate) fn declared_image(image: &ImageName, digest: Digest) -> sbom::PulledImage {
+    let (repository, tag) = match image {
+        ImageName::Registry(reference) => {
+            let repository = reference.repository();
+            let named = format!("{}/{}", repository.registry(), repository.path());
+            (named, reference.tag().map(str::to_owned))
+        }
+        ImageName::Layout(LocalImage { path, name }) | ImageName::Archive(LocalImage { path, name }) => {
+            (path.clone(), name.clone())
+        }
+    };
+    sbom::PulledImage { repository, tag, digest }
 }
 
 /// The Rubies of an image.

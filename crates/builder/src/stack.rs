@@ -49,6 +49,15 @@ pub(crate) enum PackageSource {
     Image,
 }
 
+/// What brought the files of a Ruby that are of no package.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Upstream {
+    /// The tarball that it was compiled from.
+    Tarball,
+    /// The image that it is taken from.
+    Image,
+}
+
 /// A tree and where its entries came from.
 #[derive(Debug)]
 pub(crate) struct Stack<'a> {
@@ -59,6 +68,7 @@ pub(crate) struct Stack<'a> {
     /// What it stands on: the layers of an image that is there already.
     pub lower: Tree,
     packages: &'a [Package],
+    upstream: Option<Upstream>,
 }
 
 /// Packages that do not make a tree.
@@ -121,10 +131,10 @@ impl<'a> Stack<'a> {
         files: impl IntoIterator<Item = &'f FileSpec>,
         facts: &Facts,
     ) -> Result<Self, TreeError> {
-        let made = made_origin(packages);
+        let (made, unowned) = (made_origin(packages), upstream_origin(packages));
         let mut tree = merged_usr(made).map_err(TreeError::MergedUsr)?;
         if let Some(underlay) = underlay {
-            underlay.lay(&mut tree, packages, made).map_err(TreeError::Underlay)?;
+            underlay.lay(&mut tree, packages, unowned).map_err(TreeError::Underlay)?;
         }
         let archived = (0..).map(Origin).zip(packages);
         for (origin, package) in archived.filter(|(_, package)| package.source == PackageSource::Archive) {
@@ -133,8 +143,8 @@ impl<'a> Stack<'a> {
         for (path, entry) in ruby.into_iter().flat_map(Tree::iter) {
             // Folders that packages have too stay as they are there.
             if !entry.is_directory() || tree.get(path).is_none() {
-                let origin = compiled_origin(packages);
-                tree.insert(path.clone(), Entry { origin, ..entry.clone() }).map_err(TreeError::Ruby)?;
+                let entry = Entry { origin: unowned, ..entry.clone() };
+                tree.insert(path.clone(), entry).map_err(TreeError::Ruby)?;
             }
         }
         for (path, entry) in lower.iter() {
@@ -144,7 +154,12 @@ impl<'a> Stack<'a> {
         for file in files {
             paths.extend(made::make(&mut tree, file, image, facts, made)?);
         }
-        Ok(Self { tree, made: paths, lower, packages })
+        let upstream = match (underlay, ruby) {
+            (Some(_), _) => Some(Upstream::Image),
+            (None, Some(_)) => Some(Upstream::Tarball),
+            (None, None) => None,
+        };
+        Ok(Self { tree, made: paths, lower, packages, upstream })
     }
 
     /// Whether a path is not as the lower layers have it.
@@ -157,9 +172,9 @@ impl<'a> Stack<'a> {
         made_origin(self.packages)
     }
 
-    /// Whether an entry is of a compiled Ruby.
-    pub(crate) fn is_compiled(&self, entry: &Entry) -> bool {
-        entry.origin == compiled_origin(self.packages)
+    /// What an entry came with that is of no package, but of the Ruby's source.
+    pub(crate) fn upstream(&self, entry: &Entry) -> Option<Upstream> {
+        self.upstream.filter(|_| entry.origin == upstream_origin(self.packages))
     }
 
     /// The packages, in their order.
@@ -179,7 +194,7 @@ fn made_origin(packages: &[Package]) -> Origin {
 }
 
 /// Behind that of what was made.
-fn compiled_origin(packages: &[Package]) -> Origin {
+fn upstream_origin(packages: &[Package]) -> Origin {
     Origin(made_origin(packages).0 + 1)
 }
 

@@ -76,11 +76,16 @@ impl Underlay {
     }
 
     /// Puts its files into a tree that has the links of merged /usr, which they go through. `packages` are those of the
-    /// tree, its own among them; what is of none has the origin `made`.
+    /// tree, its own among them; what is of none has the origin `unowned`.
     ///
     /// # Errors
     /// A file that does not fit on what the tree has.
-    pub(crate) fn lay(&self, tree: &mut Tree, packages: &[Package], made: Origin) -> Result<(), InsertError> {
+    pub(crate) fn lay(
+        &self,
+        tree: &mut Tree,
+        packages: &[Package],
+        unowned: Origin,
+    ) -> Result<(), InsertError> {
         let origins: BTreeMap<&PackageKey, Origin> = (0..)
             .map(Origin)
             .zip(packages)
@@ -93,7 +98,7 @@ impl Underlay {
                 Some(Some(&origin)) => origin,
                 // Another package of this name stands for it.
                 Some(None) => continue,
-                None => made,
+                None => unowned,
             };
             let Some(place) = place(tree, path) else { continue };
             let is_folder_there = tree

@@ -38,6 +38,8 @@ pub struct Subject<'a> {
     pub ruby: &'a str,
     /// The number of the image's user.
     pub uid: u32,
+    /// Whether the Ruby should have YJIT, where that is known.
+    pub yjit: Option<bool>,
     /// What the gems are made of that checks install.
     pub gems: &'a GemPackages,
 }
@@ -173,7 +175,7 @@ impl Prepared {
             stdin,
             time_limit: Duration::from_secs(self.check.time_limit.into()),
         })?;
-        Ok(self.ended(verdict(&self.check, subject.ruby, subject.uid, &outcome), outcome.duration))
+        Ok(self.ended(verdict(&self.check, subject, &outcome), outcome.duration))
     }
 
     fn ended(&self, outcome: CheckOutcome, duration: Duration) -> CheckRecord {
@@ -276,10 +278,13 @@ time-limit = 7
     fn run(engine: &Scripted) -> Result<Vec<CheckRecord>, EngineError> {
         let gems = GemPackages::new([]).unwrap();
         let done = Mutex::new(Vec::new());
-        let records =
-            suite().1.run(engine, &Subject { ruby: "3.3.8", uid: 65532, gems: &gems }, &|record| {
+        let records = suite().1.run(
+            engine,
+            &Subject { ruby: "3.3.8", uid: 65532, yjit: None, gems: &gems },
+            &|record| {
                 done.lock().unwrap().push(record.name.clone());
-            })?;
+            },
+        )?;
         let mut done = done.into_inner().unwrap();
         done.sort();
         assert_eq!(done, ["install", "version", "zone"]);

@@ -4,14 +4,15 @@ use schema::image::Check;
 use schema::run::CheckOutcome;
 
 use crate::engine::{Ending, Outcome};
+use crate::suite::Subject;
 
 /// How much of each output a failed check shows, from its end, in bytes.
 const SHOWN: usize = 4096;
 
-/// Compares an outcome with what the check expects in an image of this version of Ruby with this user.
-pub(crate) fn verdict(check: &Check, ruby: &str, uid: u32, outcome: &Outcome) -> CheckOutcome {
+/// Compares an outcome with what the check expects of its subject.
+pub(crate) fn verdict(check: &Check, subject: &Subject<'_>, outcome: &Outcome) -> CheckOutcome {
     let fault = fault(outcome).map(|fault| format!("it {fault}")).or_else(|| {
-        let wanted = fill_in(check.output.as_deref()?, ruby, uid);
+        let wanted = fill_in(check.output.as_deref()?, subject);
         let output = String::from_utf8_lossy(&outcome.stdout);
         (!has(&output, &wanted)).then(|| format!("standard output has no `{wanted}`"))
     });
@@ -38,10 +39,16 @@ pub(crate) fn fault(outcome: &Outcome) -> Option<String> {
     }
 }
 
-fn fill_in(output: &str, ruby: &str, uid: u32) -> String {
+fn fill_in(output: &str, subject: &Subject<'_>) -> String {
+    let Subject { ruby, uid, yjit, gems: _ } = subject;
+    let yjit = match yjit {
+        Some(true) => "with YJIT",
+        Some(false) => "without YJIT",
+        None => "YJIT",
+    };
     let series: Vec<&str> = ruby.splitn(3, '.').take(2).collect();
     let output = output.replace("{ruby}", ruby).replace("{series}", &series.join("."));
-    output.replace("{uid}", &uid.to_string())
+    output.replace("{uid}", &uid.to_string()).replace("{yjit}", yjit)
 }
 
 /// Whether `output` has `wanted`, numbers being whole: `3.3.1` is not in `3.3.14`.
@@ -63,6 +70,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::gems::GemPackages;
 
     fn outcome(ending: Ending, stdout: &str) -> Outcome {
         Outcome { ending, stdout: stdout.into(), stderr: b"oh".to_vec(), duration: Duration::ZERO }
@@ -83,6 +91,28 @@ mod tests {
         }
     }
 
+    fn verdict_of(check: &Check, yjit: Option<bool>, outcome: &Outcome) -> CheckOutcome {
+        let gems = GemPackages::new([]).unwrap();
+        verdict(check, &Subject { ruby: "3.3.1", uid: 65532, yjit, gems: &gems }, outcome)
+    }
+
+    #[test]
+    fn a_ruby_has_yjit_where_it_should_and_nowhere_else() {
+        let (with, without) = ("this Ruby is with YJIT\n", "this Ruby is without YJIT\n");
+        for (yjit, output, passes) in [
+            (Some(true), with, true),
+            (Some(true), without, false),
+            (Some(false), with, false),
+            (Some(false), without, true),
+            (None, with, true),
+            (None, without, true),
+            (None, "", false),
+        ] {
+            let verdict = verdict_of(&check(Some("{yjit}")), yjit, &outcome(Ending::Exited(0), output));
+            assert_eq!(verdict == CheckOutcome::Passed, passes, "{yjit:?}, {output}: {verdict:?}");
+        }
+    }
+
     #[test]
     fn output_is_compared_by_whole_numbers() {
         for (wanted, output, passes) in [
@@ -96,7 +126,7 @@ mod tests {
             (Some("Bundler version "), "Bundler version 2.5.22\n", true),
             (Some("ruby"), "", false),
         ] {
-            let verdict = verdict(&check(wanted), "3.3.1", 65532, &outcome(Ending::Exited(0), output));
+            let verdict = verdict_of(&check(wanted), None, &outcome(Ending::Exited(0), output));
             assert_eq!(verdict == CheckOutcome::Passed, passes, "{wanted:?} in {output:?}: {verdict:?}");
         }
     }
@@ -116,7 +146,7 @@ mod tests {
                 output: "hello".to_owned(),
                 errors: "oh".to_owned(),
             };
-            assert_eq!(verdict(&check(Some("{ruby}")), "3.3.1", 65532, &outcome(ending, "hello")), wanted);
+            assert_eq!(verdict_of(&check(Some("{ruby}")), None, &outcome(ending, "hello")), wanted);
         }
     }
 

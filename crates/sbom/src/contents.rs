@@ -1,8 +1,8 @@
 //! What an image holds, as plain data that can be kept.
 //!
 //! Paths are absolute paths in the image, as text: a path that is not UTF-8 is escaped by whoever made it text. An
-//! installed *package* is Debian's; it was built from a *source* package. A *gem* may come with a package or beside
-//! it; it is there because its specification is.
+//! installed *package* is Debian's; it was built from a *source* package. *Software* is of no package: somebody compiled it
+//! from what its makers published. A *gem* may come with either or beside them; it is there because its specification is.
 
 use std::collections::BTreeMap;
 
@@ -26,6 +26,10 @@ pub struct Contents {
     pub distro: Distro,
     /// The packages that gave a file.
     pub packages: Vec<Package>,
+    /// The software of no package that gave a file.
+    pub software: Vec<Software>,
+    /// The images that files were taken from.
+    pub images: Vec<PulledImage>,
     /// The gems whose specification is in the image.
     pub gems: Vec<Gem>,
     /// Its regular files, each name of a hard-linked one. Folders and links are not listed.
@@ -95,6 +99,53 @@ pub struct CopyrightFile {
     pub copyright: Copyright,
 }
 
+/// Software that is of no package: its files are of one version, from one place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Software {
+    /// Its name.
+    pub name: String,
+    /// Its version, as its makers give it.
+    pub version: String,
+    /// Its name in the list of products that vulnerabilities are reported for (CPE 2.3).
+    pub cpe: Option<String>,
+    /// The licences that its makers offer it under, of which one may be chosen; none where that is not known.
+    pub licences: Vec<String>,
+    /// What it was compiled from, where that is known.
+    pub tarball: Option<Tarball>,
+}
+
+/// A tarball, as the makers of software publish it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tarball {
+    /// Its path where it was published, without the name of a host.
+    pub path: String,
+    /// The address of its makers, where it came from there.
+    pub address: Option<String>,
+    /// The digest of its bytes.
+    pub digest: Digest,
+}
+
+/// An image that files were taken from.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct PulledImage {
+    /// Its repository with the host of the registry, or the file that it is in: `docker.io/library/ruby`.
+    pub repository: String,
+    /// Its tag, where it has one.
+    pub tag: Option<String>,
+    /// The digest of its manifest.
+    pub digest: Digest,
+}
+
+/// Whose a file is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Owner {
+    /// The package of this name.
+    Package(String),
+    /// The software of this name.
+    Software(String),
+}
+
 /// A gem.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gem {
@@ -117,8 +168,8 @@ pub struct File {
     pub path: String,
     /// Its checksums.
     pub checksums: Checksums,
-    /// The name of the package that it is from, if any.
-    pub package: Option<String>,
+    /// What it is from, if anything.
+    pub owner: Option<Owner>,
 }
 
 /// The checksums of a file: SPDX wants SHA-1 whatever else there is (SPDX 2.3, 8.4).
@@ -186,18 +237,22 @@ pub(crate) struct Listing<'a> {
     pub image: &'a Image,
     pub distro: &'a Distro,
     /// By name.
-    pub packages: Vec<Listed<'a>>,
+    pub packages: Vec<Listed<'a, Package>>,
+    /// By name.
+    pub software: Vec<Listed<'a, Software>>,
+    /// By name.
+    pub images: Vec<&'a PulledImage>,
     /// By name, version and path.
     pub gems: Vec<&'a Gem>,
     /// By path.
     pub files: Vec<&'a File>,
-    /// The files that are of no listed package, by path.
+    /// The files that are of nothing listed, by path.
     pub unowned: Vec<&'a File>,
 }
 
-/// A package and its files, by path.
-pub(crate) struct Listed<'a> {
-    pub package: &'a Package,
+/// A package, or software, and its files, by path.
+pub(crate) struct Listed<'a, T> {
+    pub what: &'a T,
     pub files: Vec<&'a File>,
 }
 
@@ -205,25 +260,41 @@ impl<'a> Listing<'a> {
     fn of(image: &'a Image, contents: &'a Contents) -> Self {
         let mut files: Vec<&File> = contents.files.iter().collect();
         files.sort_by(|one, other| one.path.cmp(&other.path));
-        let mut packages: Vec<Listed<'_>> =
-            contents.packages.iter().map(|package| Listed { package, files: Vec::new() }).collect();
-        packages.sort_by_key(|listed| (&listed.package.name, &listed.package.version));
-        let positions: BTreeMap<&str, usize> = packages
-            .iter()
-            .enumerate()
-            .map(|(position, listed)| (listed.package.name.as_str(), position))
-            .collect();
+        let mut packages = listed(&contents.packages);
+        packages.sort_by_key(|listed| (&listed.what.name, &listed.what.version));
+        let mut software = listed(&contents.software);
+        software.sort_by_key(|listed| (&listed.what.name, &listed.what.version));
+        let of_packages = positions(packages.iter().map(|listed| &*listed.what.name));
+        let of_software = positions(software.iter().map(|listed| &*listed.what.name));
         let mut unowned = Vec::new();
         for file in &files {
-            match file.package.as_deref().and_then(|name| positions.get(name)) {
-                Some(position) => packages[*position].files.push(file),
-                None => unowned.push(*file),
-            }
+            let owner = match &file.owner {
+                Some(Owner::Package(name)) => {
+                    of_packages.get(&**name).map(|position| &mut packages[*position].files)
+                }
+                Some(Owner::Software(name)) => {
+                    of_software.get(&**name).map(|position| &mut software[*position].files)
+                }
+                None => None,
+            };
+            owner.unwrap_or(&mut unowned).push(*file);
         }
+        let mut images: Vec<&PulledImage> = contents.images.iter().collect();
+        images.sort_unstable();
         let mut gems: Vec<&Gem> = contents.gems.iter().collect();
         gems.sort_by_key(|gem| (&gem.name, &gem.version, &gem.path));
-        Self { image, distro: &contents.distro, packages, gems, files, unowned }
+        let distro = &contents.distro;
+        Self { image, distro, packages, software, images, gems, files, unowned }
     }
+}
+
+fn listed<T>(all: &[T]) -> Vec<Listed<'_, T>> {
+    all.iter().map(|what| Listed { what, files: Vec::new() }).collect()
+}
+
+/// The places of names in their order.
+fn positions<'n>(names: impl Iterator<Item = &'n str>) -> BTreeMap<&'n str, usize> {
+    names.enumerate().map(|(position, name)| (name, position)).collect()
 }
 
 impl Image {
@@ -262,6 +333,45 @@ impl Package {
     }
 }
 
+impl Software {
+    /// Its package URL: its makers have no registry of their own.
+    pub(crate) fn purl(&self) -> String {
+        let tarball = self.tarball.as_ref();
+        let checksum = tarball.map(|tarball| tarball.digest.to_string()).unwrap_or_default();
+        let address = tarball.and_then(|tarball| tarball.address.as_deref()).unwrap_or_default();
+        let qualifiers = [("checksum", checksum.as_str()), ("download_url", address)];
+        purl::text("generic", None, &self.name, &self.version, &qualifiers)
+    }
+
+    /// The licences of which one may be chosen, and what is known of those that SPDX does not list.
+    pub(crate) fn licence(&self) -> (Option<Expression>, Vec<LicenceText>) {
+        let (licences, texts): (Vec<_>, Vec<_>) =
+            self.licences.iter().map(|name| licences::named("upstream", name)).unzip();
+        (Expression::any(licences), texts.into_iter().flatten().collect())
+    }
+}
+
+impl Tarball {
+    /// The last word of its path.
+    pub(crate) fn file_name(&self) -> &str {
+        self.path.rsplit('/').next().unwrap_or(&self.path)
+    }
+}
+
+impl PulledImage {
+    /// Its package URL: the last word of the repository is its name, and the digest its version.
+    pub(crate) fn purl(&self) -> String {
+        let tag = self.tag.as_deref().unwrap_or_default();
+        let qualifiers = [("repository_url", self.repository.as_str()), ("tag", tag)];
+        purl::text("oci", None, self.name(), &self.digest.to_string(), &qualifiers)
+    }
+
+    /// The last word of its repository.
+    pub(crate) fn name(&self) -> &str {
+        self.repository.rsplit('/').next().unwrap_or(&self.repository)
+    }
+}
+
 impl Gem {
     /// Its package URL.
     pub(crate) fn purl(&self) -> String {
@@ -271,6 +381,6 @@ impl Gem {
 
     /// Each licence as SPDX has it, and the reference's name where it has none.
     pub(crate) fn licences(&self) -> impl Iterator<Item = (Expression, Option<LicenceText>)> {
-        self.licences.iter().map(|name| licences::of_gem(name))
+        self.licences.iter().map(|name| licences::named("gem", name))
     }
 }

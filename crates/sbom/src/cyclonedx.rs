@@ -1,11 +1,16 @@
 //! CycloneDX 1.6 documents as JSON.
 //!
-//! The subject is the image, with the files of no package; the components are the distribution, the packages with their
-//! files, and the gems. Files are not on the first level, where scanners warn of what they cannot look up. Fields are declared in the order of their names in JSON; lists have an order of their own.
+//! The subject is the image, with the files of no package, and the images that files were taken from as its ancestors; the
+//! components are the distribution, the packages and the software with their files, and the gems. Files are not on the first
+//! level, where scanners warn of what they cannot look up. Fields are declared in the order of their names in JSON; lists have
+//! an order of their own.
 
 use serde::Serialize;
 
-use crate::contents::{Distro, File, Gem, Image, Listed, Listing, Package, Source, TOOL, TOOL_VERSION};
+use crate::contents::{
+    Distro, File, Gem, Image, Listed, Listing, Package, PulledImage, Software, Source, TOOL, TOOL_VERSION,
+    Tarball,
+};
 use crate::identifiers::uuid;
 use crate::licences::{Expression, LicenceText};
 
@@ -45,13 +50,19 @@ struct Component {
     reference: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     components: Vec<Component>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cpe: Option<String>,
     #[serde(skip_serializing_if = "Evidence::is_empty")]
     evidence: Evidence,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    external_references: Vec<ExternalReference>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     hashes: Vec<Hash>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     licenses: Vec<LicenceChoice>,
     name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pedigree: Option<Pedigree>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     properties: Vec<Property>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -62,6 +73,19 @@ struct Component {
     kind: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     version: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Pedigree {
+    ancestors: Vec<Component>,
+}
+
+#[derive(Debug, Serialize)]
+struct ExternalReference {
+    hashes: Vec<Hash>,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    url: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -134,9 +158,10 @@ const DECLARED: &str = "declared";
 
 /// The document about an image.
 pub(crate) fn document(listing: &Listing<'_>) -> Document {
-    let Listing { image, distro, packages, gems, unowned, .. } = listing;
+    let Listing { image, distro, packages, software, images, gems, unowned, .. } = listing;
     let mut components = vec![distribution(distro)];
     components.extend(packages.iter().map(|listed| package(listed, distro)));
+    components.extend(software.iter().map(compiled));
     components.extend(gems.iter().map(|one| gem(one)));
     let unique = uuid(&["cyclonedx-1.6", TOOL_VERSION, &image.name, &image.digest.to_string()]);
     Document {
@@ -144,7 +169,7 @@ pub(crate) fn document(listing: &Listing<'_>) -> Document {
         bom_format: "CycloneDX",
         components,
         metadata: Metadata {
-            component: container(image, unowned),
+            component: container(image, unowned, images),
             supplier: Organisation { name: image.vendor.clone() },
             timestamp: image.created(),
             tools: Tools { components: vec![component("application", TOOL, TOOL_VERSION)] },
@@ -159,14 +184,25 @@ fn component(kind: &'static str, name: &str, version: &str) -> Component {
     Component { kind, name: name.to_owned(), version: Some(version.to_owned()), ..Component::default() }
 }
 
-fn container(image: &Image, files: &[&File]) -> Component {
+fn container(image: &Image, files: &[&File], pulled: &[&PulledImage]) -> Component {
+    let ancestors: Vec<Component> = pulled.iter().map(|one| ancestor(one)).collect();
     Component {
         reference: Some(image.purl()),
         components: files.iter().map(|one| file(one)).collect(),
         hashes: vec![sha256(image.digest.hex())],
+        pedigree: Some(Pedigree { ancestors }).filter(|pedigree| !pedigree.ancestors.is_empty()),
         purl: Some(image.purl()),
         supplier: Some(Organisation { name: image.vendor.clone() }),
         ..component("container", &image.name, &image.version)
+    }
+}
+
+fn ancestor(pulled: &PulledImage) -> Component {
+    let PulledImage { repository, tag, digest } = pulled;
+    Component {
+        hashes: vec![sha256(digest.hex())],
+        purl: Some(pulled.purl()),
+        ..component("container", repository, tag.as_ref().unwrap_or(&digest.to_string()))
     }
 }
 
@@ -178,8 +214,8 @@ fn distribution(distro: &Distro) -> Component {
     }
 }
 
-fn package(listed: &Listed<'_>, distro: &Distro) -> Component {
-    let Listed { package, files } = listed;
+fn package(listed: &Listed<'_, Package>, distro: &Distro) -> Component {
+    let Listed { what: package, files } = listed;
     let purl = package.purl(distro);
     let texts = package.copyright.iter().flat_map(|file| &file.copyright.texts);
     Component {
@@ -193,6 +229,26 @@ fn package(listed: &Listed<'_>, distro: &Distro) -> Component {
         purl: Some(purl),
         supplier: Some(Organisation { name: distro.vendor.clone() }),
         ..component("library", &package.name, &package.version)
+    }
+}
+
+fn compiled(listed: &Listed<'_, Software>) -> Component {
+    let Listed { what: software, files } = listed;
+    let purl = software.purl();
+    let tarball = |tarball: &Tarball| ExternalReference {
+        hashes: vec![sha256(tarball.digest.hex())],
+        kind: "source-distribution",
+        // A reference may be relative (RFC 3986, 4.2).
+        url: tarball.address.as_ref().unwrap_or(&tarball.path).clone(),
+    };
+    Component {
+        reference: Some(purl.clone()),
+        components: files.iter().map(|one| file(one)).collect(),
+        cpe: software.cpe.clone(),
+        external_references: software.tarball.iter().map(tarball).collect(),
+        licenses: software.licence().0.as_ref().map(declared).into_iter().collect(),
+        purl: Some(purl),
+        ..component("application", &software.name, &software.version)
     }
 }
 

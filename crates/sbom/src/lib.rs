@@ -14,6 +14,9 @@ mod licences;
 mod purl;
 mod spdx;
 
-pub use contents::{Checksums, Contents, CopyrightFile, Distro, File, Format, Gem, Image, Package, Source};
+pub use contents::{
+    Checksums, Contents, CopyrightFile, Distro, File, Format, Gem, Image, Owner, Package, PulledImage,
+    Software, Source, Tarball,
+};
 pub use gems::{Specification, SpecificationError};
 pub use licences::{Copyright, Expression, LicenceText};

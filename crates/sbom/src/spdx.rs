@@ -1,7 +1,8 @@
 //! SPDX 2.3 documents as JSON.
 //!
-//! The document describes the image, which contains the distribution, the packages and what belongs to none of them; a
-//! package contains its files and gems; a gem's specification is its metafile. A source package is no element: scanners
+//! The document describes the image, which contains the distribution, the packages, the software and what belongs to none of
+//! them; a package, as software, contains its files and gems; a gem's specification is its metafile. The image descends from
+//! those that files were taken from. A source package is no element: scanners
 //! would count it as one more package, and report everything twice. A package names it in words and in its package URL.
 //! Fields are declared in the order of their names in JSON; lists have an order of their own.
 
@@ -10,7 +11,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use sha1::{Digest as _, Sha1};
 
-use crate::contents::{File, Gem, Image, Listed, Listing, Source, TOOL, TOOL_VERSION};
+use crate::contents::{
+    File, Gem, Image, Listed, Listing, Package, PulledImage, Software, Source, TOOL, TOOL_VERSION,
+};
 use crate::identifiers::{Identifiers, readable, uuid};
 use crate::licences::{Expression, LicenceText};
 
@@ -55,7 +58,7 @@ struct PackageInformation {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     checksums: Vec<Checksum>,
     copyright_text: &'static str,
-    download_location: &'static str,
+    download_location: String,
     external_refs: Vec<ExternalReference>,
     files_analyzed: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -63,6 +66,8 @@ struct PackageInformation {
     license_concluded: &'static str,
     license_declared: String,
     name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    package_file_name: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     package_verification_code: Option<VerificationCode>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -200,6 +205,10 @@ impl<'a> Writer<'a> {
             ..package(name, version).analysed(&listing.files)
         });
         self.distro(listing, &image);
+        for pulled in &listing.images {
+            let id = self.pulled(pulled);
+            self.relate(&image, "DESCENDANT_OF", &id);
+        }
         let files = self.files(listing);
         self.packages(listing, &image, &files);
         for file in &listing.unowned {
@@ -243,11 +252,11 @@ impl<'a> Writer<'a> {
         let mut owners: BTreeMap<&str, String> = BTreeMap::new();
         for listed in &listing.packages {
             let id = self.package(listed, listing);
-            self.relate(image, "CONTAINS", &id);
-            for file in &listed.files {
-                self.relate(&id, "CONTAINS", &files[file.path.as_str()]);
-                owners.insert(&file.path, id.clone());
-            }
+            self.contain(image, &id, &listed.files, files, &mut owners);
+        }
+        for listed in &listing.software {
+            let id = self.software(listed);
+            self.contain(image, &id, &listed.files, files, &mut owners);
         }
         for gem in &listing.gems {
             let id = self.gem(gem);
@@ -259,8 +268,64 @@ impl<'a> Writer<'a> {
         }
     }
 
-    fn package(&mut self, listed: &Listed<'a>, listing: &Listing<'a>) -> String {
-        let Listed { package: described, files } = listed;
+    /// Says that the image contains an element, and that one its files.
+    fn contain(
+        &mut self,
+        image: &str,
+        id: &str,
+        of: &[&'a File],
+        files: &BTreeMap<&str, String>,
+        owners: &mut BTreeMap<&'a str, String>,
+    ) {
+        self.relate(image, "CONTAINS", id);
+        for file in of {
+            self.relate(id, "CONTAINS", &files[file.path.as_str()]);
+            owners.insert(&file.path, id.to_owned());
+        }
+    }
+
+    fn software(&mut self, Listed { what, files }: &Listed<'a, Software>) -> String {
+        let Software { name, version, cpe, tarball, .. } = what;
+        let id = self.identifiers.give("SPDXRef-Software", name);
+        let (licence, texts) = what.licence();
+        for text in texts {
+            self.refer(text, name);
+        }
+        let cpe = cpe.iter().map(|cpe| ExternalReference {
+            category: "SECURITY",
+            locator: cpe.clone(),
+            kind: "cpe23Type",
+        });
+        let address = tarball.as_ref().and_then(|tarball| tarball.address.clone());
+        self.packages.push(PackageInformation {
+            id: id.clone(),
+            checksums: tarball.iter().map(|tarball| sha256(&tarball.digest.hex())).collect(),
+            download_location: address.unwrap_or_else(|| NO_ASSERTION.to_owned()),
+            external_refs: [package_url(what.purl())].into_iter().chain(cpe).collect(),
+            license_declared: expression(licence.as_ref()),
+            package_file_name: tarball.as_ref().map(|tarball| tarball.file_name().to_owned()),
+            primary_package_purpose: Some("APPLICATION"),
+            source_info: tarball.as_ref().map(|tarball| format!("compiled from {}", tarball.path)),
+            ..package(name, version).analysed(files)
+        });
+        id
+    }
+
+    fn pulled(&mut self, pulled: &PulledImage) -> String {
+        let PulledImage { repository, tag, digest } = pulled;
+        let id = self.identifiers.give("SPDXRef-PulledImage", repository);
+        self.packages.push(PackageInformation {
+            id: id.clone(),
+            checksums: vec![sha256(&digest.hex())],
+            external_refs: vec![package_url(pulled.purl())],
+            primary_package_purpose: Some("CONTAINER"),
+            ..package(repository, tag.as_ref().unwrap_or(&digest.to_string()))
+        });
+        id
+    }
+
+    fn package(&mut self, listed: &Listed<'a, Package>, listing: &Listing<'a>) -> String {
+        let Listed { what: described, files } = listed;
         let id = self.identifiers.give("SPDXRef-Package", &described.name);
         let file = described.copyright.as_ref();
         for licence in file.iter().flat_map(|file| &file.copyright.texts) {
@@ -323,7 +388,7 @@ impl<'a> Writer<'a> {
 fn package(name: &str, version: &str) -> PackageInformation {
     PackageInformation {
         copyright_text: NO_ASSERTION,
-        download_location: NO_ASSERTION,
+        download_location: NO_ASSERTION.to_owned(),
         license_concluded: NO_ASSERTION,
         license_declared: NO_ASSERTION.to_owned(),
         name: name.to_owned(),
@@ -375,7 +440,7 @@ mod tests {
     #[test]
     fn a_verification_code_does_not_depend_on_the_order_of_files() {
         let file =
-            |content: &[u8]| File { path: "/x".into(), checksums: Checksums::of(content), package: None };
+            |content: &[u8]| File { path: "/x".into(), checksums: Checksums::of(content), owner: None };
         let (one, two) = (file(b"one"), file(b"two"));
         // What sha1sum(1) says of the two sums, sorted and without anything between them.
         assert_eq!(verification_code(&[&one, &two]), "1352a4b8934de6f3866f3b605cd80bff78d59663");

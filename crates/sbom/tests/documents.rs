@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 use sbom::{
-    Checksums, Contents, Copyright, CopyrightFile, Distro, File, Format, Gem, Image, Package, Source,
-    Specification,
+    Checksums, Contents, Copyright, CopyrightFile, Distro, File, Format, Gem, Image, Owner, Package,
+    PulledImage, Software, Source, Specification, Tarball,
 };
 use schema::{Architecture, Digest};
 use serde_json::Value;
@@ -37,11 +37,12 @@ fn image() -> Image {
 }
 
 fn contents() -> Contents {
-    let file = |path: &str, package: Option<&str>| File {
+    let file = |path: &str, owner: Option<Owner>| File {
         path: path.to_owned(),
         checksums: Checksums::of(path.as_bytes()),
-        package: package.map(str::to_owned),
+        owner,
     };
+    let of = |package: &str| Some(Owner::Package(package.to_owned()));
     let package = |name: &str, version: &str, source: (&str, &str), copyright: Option<&str>| Package {
         name: name.to_owned(),
         version: version.to_owned(),
@@ -67,7 +68,24 @@ fn contents() -> Contents {
             package("empty", "1", ("empty", "1"), None),
             package("g++-base", "14.2+b1", ("gcc", "14.2"), Some("Prose.\n")),
         ],
+        software: vec![Software {
+            name: "tool".to_owned(),
+            version: "1.2".to_owned(),
+            cpe: Some("cpe:2.3:a:example:tool:1.2:*:*:*:*:*:*:*".to_owned()),
+            licences: vec!["BSD-2-Clause".to_owned(), "Tool".to_owned()],
+            tarball: Some(Tarball {
+                path: "pub/tool-1.2.tar.xz".to_owned(),
+                address: Some("https://example.org/pub/tool-1.2.tar.xz".to_owned()),
+                digest: Digest::of(b"tarball"),
+            }),
+        }],
+        images: vec![PulledImage {
+            repository: "registry.example.org/team/tool".to_owned(),
+            tag: Some("1".to_owned()),
+            digest: Digest::of(b"pulled"),
+        }],
         gems: vec![
+            gem("s.name = 'tool'\ns.version = '1'", "/usr/local/tool-1.gemspec"),
             gem("s.name = 'racc'\ns.version = '1.7'\ns.licenses = ['Ruby', 'MIT']", "/gems/racc-1.7.gemspec"),
             gem(
                 "s.name = 'odd'\ns.version = '1'\ns.platform = 'x86_64-linux'\ns.license = 'Nonstandard'",
@@ -75,12 +93,14 @@ fn contents() -> Contents {
             ),
         ],
         files: vec![
-            file("/usr/lib/libtool.so.1", Some("libtool1")),
-            file("/usr/share/doc/libtool1/copyright", Some("libtool1")),
-            file("/usr/share/doc/g++-base/copyright", Some("g++-base")),
-            file("/gems/racc-1.7.gemspec", Some("libtool1")),
+            file("/usr/lib/libtool.so.1", of("libtool1")),
+            file("/usr/share/doc/libtool1/copyright", of("libtool1")),
+            file("/usr/share/doc/g++-base/copyright", of("g++-base")),
+            file("/gems/racc-1.7.gemspec", of("libtool1")),
+            file("/usr/local/bin/tool", Some(Owner::Software("tool".to_owned()))),
+            file("/usr/local/tool-1.gemspec", Some(Owner::Software("tool".to_owned()))),
             file("/etc/made", None),
-            file("/etc/of-a-package-that-is-not-listed", Some("gone")),
+            file("/etc/of-a-package-that-is-not-listed", of("gone")),
             file("/a_b", None),
             file("/a-b", None),
         ],
@@ -162,7 +182,14 @@ proptest! {
             (gem.name, gem.version, gem.licences) = (name(position), name(3), names.clone());
         }
         for (position, file) in contents.files.iter_mut().enumerate() {
-            (file.path, file.package) = (name(position), Some(name(4)));
+            (file.path, file.owner) = (name(position), Some(Owner::Package(name(4))));
+        }
+        for software in &mut contents.software {
+            (software.name, software.version, software.licences) = (name(2), name(4), names.clone());
+            software.tarball = Some(Tarball { path: name(0), address: None, digest: Digest::of(b"") });
+        }
+        for pulled in &mut contents.images {
+            (pulled.repository, pulled.tag) = (name(3), None);
         }
         for format in Format::ALL {
             let document: Result<Value, _> = serde_json::from_slice(&format.render(&image, &contents));

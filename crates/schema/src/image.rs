@@ -41,6 +41,8 @@ pub struct ImageSpec {
     pub variants: Vec<Variant>,
     /// What rows may have besides.
     pub options: Vec<RowOption>,
+    /// What a Ruby is that comes in no package.
+    pub ruby: RubyAbout,
     /// How a Ruby of it is compiled, if rows may want that.
     pub compile: Option<CompileSpec>,
     /// What is left out of it.
@@ -69,6 +71,18 @@ pub struct About {
     pub licenses: Option<String>,
     /// Who answers for it.
     pub vendor: String,
+}
+
+/// What the makers of Ruby say of it, for bills of materials: where it comes in a package, that says it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct RubyAbout {
+    /// The licences that it is offered under, of which one may be chosen, as SPDX identifies them.
+    #[serde(default)]
+    pub licenses: Vec<String>,
+    /// Its name among the products that vulnerabilities are reported for (CPE 2.3), with `{ruby}` for the full version.
+    #[serde(default, deserialize_with = "value::template")]
+    pub cpe: Option<String>,
 }
 
 /// How a container starts (OCI image configuration, `config`).
@@ -254,7 +268,8 @@ pub struct Check {
     #[serde(default, deserialize_with = "value::environment::<_, String>")]
     pub environment: BTreeMap<String, String>,
     /// What standard output must have; `{ruby}` stands for the full version, `{series}` for its first two numbers, `{uid}`
-    /// for the number of the image's user.
+    /// for the number of the image's user, `{yjit}` for `with YJIT` or `without YJIT`, as the row has it, and for `YJIT`
+    /// where the row does not say.
     #[serde(default, deserialize_with = "value::expectation")]
     pub output: Option<String>,
     /// The check installs gems: the address of the gem source is in `GEM_SOURCE`.
@@ -287,6 +302,8 @@ struct Written {
     variants: Vec<addition::WrittenVariant>,
     #[serde(default)]
     options: Vec<addition::WrittenOption>,
+    #[serde(default)]
+    ruby: RubyAbout,
     compile: Option<compile::WrittenCompile>,
     #[serde(default)]
     drop: Vec<Spanned<Drop>>,
@@ -394,6 +411,7 @@ impl ImageSpec {
             layers: layers.collect::<Result<_, _>>()?,
             variants: addition::variants(&document, written.variants)?,
             options: options.collect::<Result<_, _>>()?,
+            ruby: written.ruby,
             compile: written.compile.map(|compile| compile.read(&document)).transpose()?,
             drop: written.drop.into_iter().map(Spanned::into_inner).collect(),
             shrink: written.shrink.into_iter().map(Spanned::into_inner).collect(),

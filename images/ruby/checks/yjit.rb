@@ -6,7 +6,7 @@ present = defined?(RubyVM::YJIT) ? true : false
 raise "RbConfig says that YJIT is there, and it is not" if claimed && !present
 
 unless present
-  puts "this Ruby was built without YJIT"
+  puts "this Ruby is without YJIT"
   exit
 end
 
@@ -19,4 +19,4 @@ program = <<~RUBY
   abort "YJIT compiled nothing" if compiled&.zero?
 RUBY
 raise "ruby --yjit failed" unless system(RbConfig.ruby, "--yjit", "-e", program)
-puts "YJIT is on, and compiles"
+puts "this Ruby is with YJIT, which compiles"

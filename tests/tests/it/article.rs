@@ -70,7 +70,7 @@ fn one_word_is_changed_and_nothing_is_copied_by_hand() {
         assert!(said.starts_with(&format!("ruby {version}")), "{said}");
         assert!(docker(&["run", "--rm", MADE, "sh", "-c", "true"]).is_err(), "there is no shell");
 
-        let subject = Subject { ruby: &version, uid: 0, gems: &gems };
+        let subject = Subject { ruby: &version, uid: 0, yjit: None, gems: &gems };
         let records = suite(names).run(&Made, &subject, &|_| {}).expect("Docker runs it");
         assert_eq!(records.len(), names.len(), "every check is there");
         for record in records {

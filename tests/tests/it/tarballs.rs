@@ -8,12 +8,14 @@ use std::sync::OnceLock;
 use analyzer::{Request, Root, analyze};
 use fs_err as fs;
 use rootfs::{Kind, LiveRoot, Tree};
+use serde_json::Value;
 use testkit::archive::Suite;
 use testkit::deb::Package;
 use testkit::elf::Elf;
 use testkit::tar::{Member, Tar};
 
 use crate::mirror::{Mirror, NEXT_DAY, package, ruby, suite};
+use crate::native;
 use crate::project::Project;
 
 const SCRIPT: &str = r#"echo "checking for a shell... $0"
@@ -40,6 +42,8 @@ source-package = "ruby3.4"
 suite = "trixie"
 "#;
 
+const RAKE: &str = "Gem::Specification.new do |s|\n  s.name = \"rake\"\n  s.version = \"13.2\"\nend\n";
+
 /// An installed Ruby that needs a library of the distro.
 fn tarball() -> Vec<u8> {
     let rbconfig = "module RbConfig\n\
@@ -63,6 +67,8 @@ fn tarball() -> Vec<u8> {
         .file(format!("{library}/x86_64-linux/rbconfig.rb"), rbconfig)
         .file(format!("{library}/x86_64-linux/psych.so"), psych)
         .file(format!("{library}/set.rb"), "class Set; end\n")
+        .file("./usr/local/lib/ruby/gems/3.4.0/specifications/rake-13.2.gemspec", RAKE)
+        .add(Member::file("./usr/local/bin/tell", native::says("this Ruby is without YJIT\n", 0)).mode(0o755))
         .file("./usr/local/include/ruby.h", "not in any image")
         .finish()
 }
@@ -102,6 +108,10 @@ fn project(mirror: &Mirror) -> Project {
     project.write("matrix.toml", &(project.read("matrix.toml") + ROW));
     let image =
         project.read("images/tiny/image.toml").replace("/usr/bin/ruby\", why", "{prefix}/bin/ruby\", why");
+    let image = image.replace(
+        "    { path = \"{prefix}/bin/ruby\"",
+        "    { path = \"/usr/local/bin/tell\", optional = true, why = \"what a check asks\" },\n    { path = \"{prefix}/bin/ruby\"",
+    );
     project.write("images/tiny/image.toml", &(image + COMPILE));
     project.write("images/tiny/compile.sh", SCRIPT);
     project
@@ -157,7 +167,7 @@ fn an_image_has_what_its_ruby_needs_of_what_was_compiled_and_of_the_distro() {
     let libyaml = why("/usr/lib/x86_64-linux-gnu/libyaml-0.so.2").good().output;
     assert!(libyaml.contains("libyaml-0-2") && libyaml.contains("psych.so"), "{libyaml}");
     assert_eq!(why("/usr/local/include/ruby.h").status, Some(1));
-    let record: serde_json::Value = serde_json::from_str(&project.read("dist/run.json")).expect("JSON");
+    let record: Value = serde_json::from_str(&project.read("dist/run.json")).expect("JSON");
     assert_eq!(record["images"][1]["ruby"], "3.4.5");
 }
 
@@ -291,4 +301,156 @@ fn a_lock_without_the_tarball_may_not_grow_where_that_is_asked() {
     error: matrix.lock does not have the tarball of Ruby 3.4.5, and may not change
     hint: run `cargo xtask update`, or leave `--locked` out
     ");
+}
+
+#[test]
+fn a_row_that_says_yjit_has_it_or_its_check_fails() {
+    let mirror = mirror();
+    let project = project(&mirror);
+    let check = "\n[[checks]]\nname = \"yjit\"\nproves = \"it\"\ncommand = [\"/usr/local/bin/tell\"]\noutput = \"{yjit}\"\n";
+    project.write("images/tiny/image.toml", &(project.read("images/tiny/image.toml") + check));
+    insta::assert_snapshot!(project.run(&["build", "3.4-trixie", "--quiet"]), @"
+    status 1
+    -- errors
+    FAILED tiny:3.4-trixie: yjit
+      standard output has no `with YJIT`
+      output:
+        this Ruby is without YJIT
+    ");
+    let without = "{ tarball = { version = \"3.4.5\", yjit = false } }";
+    project.edit("matrix.toml", "{ tarball = \"3.4.5\" }", without);
+    project.run(&["build", "3.4-trixie", "--quiet"]).good();
+}
+
+#[test]
+fn a_bill_of_materials_names_what_was_compiled_its_tarball_and_its_gems() {
+    let mirror = mirror();
+    let project = project(&mirror);
+    let about = "\n[ruby]\nlicenses = [\"Ruby\", \"BSD-2-Clause\"]\ncpe = \"cpe:2.3:a:ruby-lang:ruby:{ruby}:*:*:*:*:*:*:*\"\n";
+    project.write("images/tiny/image.toml", &(project.read("images/tiny/image.toml") + about));
+    project.build();
+    let masked = |component: &Value| {
+        format!("{component:#}").replace(&schema::Digest::of(&tarball()).hex(), "[digest of the tarball]")
+    };
+    let spdx = bill(&project, "tiny-3.4-trixie-amd64.spdx.json");
+    let ruby = named(&spdx["packages"], "ruby");
+    let files = ["packageVerificationCode", "licenseConcluded", "copyrightText", "supplier"];
+    insta::assert_snapshot!(masked(&without(ruby, &files)), @r#"
+    {
+      "SPDXID": "SPDXRef-Software-ruby",
+      "checksums": [
+        {
+          "algorithm": "SHA256",
+          "checksumValue": "[digest of the tarball]"
+        }
+      ],
+      "downloadLocation": "NOASSERTION",
+      "externalRefs": [
+        {
+          "referenceCategory": "PACKAGE-MANAGER",
+          "referenceLocator": "pkg:generic/ruby@3.4.5?checksum=sha256:[digest of the tarball]",
+          "referenceType": "purl"
+        },
+        {
+          "referenceCategory": "SECURITY",
+          "referenceLocator": "cpe:2.3:a:ruby-lang:ruby:3.4.5:*:*:*:*:*:*:*",
+          "referenceType": "cpe23Type"
+        }
+      ],
+      "filesAnalyzed": true,
+      "licenseDeclared": "Ruby OR BSD-2-Clause",
+      "name": "ruby",
+      "packageFileName": "ruby3.4_3.4.5.orig.tar.xz",
+      "primaryPackagePurpose": "APPLICATION",
+      "sourceInfo": "compiled from pool/main/ruby3.4/ruby3.4_3.4.5.orig.tar.xz",
+      "versionInfo": "3.4.5"
+    }
+    "#);
+    insta::assert_snapshot!(related(&spdx, &ruby["SPDXID"]).join("\n"), @"
+    CONTAINS ./usr/local/bin/ruby
+    CONTAINS ./usr/local/bin/tell
+    CONTAINS ./usr/local/lib/ruby/3.4.0/set.rb
+    CONTAINS ./usr/local/lib/ruby/3.4.0/x86_64-linux/psych.so
+    CONTAINS ./usr/local/lib/ruby/3.4.0/x86_64-linux/rbconfig.rb
+    CONTAINS ./usr/local/lib/ruby/gems/3.4.0/specifications/rake-13.2.gemspec
+    CONTAINS rake
+    ");
+
+    let cyclonedx = bill(&project, "tiny-3.4-trixie-amd64.cdx.json");
+    let ruby = named(&cyclonedx["components"], "ruby");
+    insta::assert_snapshot!(masked(&without(ruby, &["components"])), @r#"
+    {
+      "bom-ref": "pkg:generic/ruby@3.4.5?checksum=sha256:[digest of the tarball]",
+      "cpe": "cpe:2.3:a:ruby-lang:ruby:3.4.5:*:*:*:*:*:*:*",
+      "externalReferences": [
+        {
+          "hashes": [
+            {
+              "alg": "SHA-256",
+              "content": "[digest of the tarball]"
+            }
+          ],
+          "type": "source-distribution",
+          "url": "pool/main/ruby3.4/ruby3.4_3.4.5.orig.tar.xz"
+        }
+      ],
+      "licenses": [
+        {
+          "acknowledgement": "declared",
+          "expression": "Ruby OR BSD-2-Clause"
+        }
+      ],
+      "name": "ruby",
+      "purl": "pkg:generic/ruby@3.4.5?checksum=sha256:[digest of the tarball]",
+      "type": "application",
+      "version": "3.4.5"
+    }
+    "#);
+    let spdx = bill(&project, "tiny-3.3-trixie-amd64.spdx.json");
+    assert_ne!(
+        named(&spdx["packages"], "ruby")["primaryPackagePurpose"],
+        "APPLICATION",
+        "it is of a package"
+    );
+}
+
+/// A bill of materials of a project.
+pub(crate) fn bill(project: &Project, file: &str) -> Value {
+    serde_json::from_str(&project.read(&format!("dist/sbom/{file}"))).expect("JSON")
+}
+
+/// What has that name in a list of a bill of materials.
+#[track_caller]
+pub(crate) fn named<'v>(list: &'v Value, name: &str) -> &'v Value {
+    let mut found = list.as_array().expect("a list").iter().filter(|element| element["name"] == name);
+    let one = found.next().expect(name);
+    assert!(found.next().is_none(), "{name} is there once");
+    one
+}
+
+/// A component without these fields.
+pub(crate) fn without(component: &Value, fields: &[&str]) -> Value {
+    let mut component = component.clone();
+    for field in fields {
+        component.as_object_mut().expect("an object").remove(*field);
+    }
+    component
+}
+
+/// The names of what an element of an SPDX document contains, and what that is to it.
+fn related(document: &Value, id: &Value) -> Vec<String> {
+    let list = |name: &str| document[name].as_array().expect("a list").iter();
+    let name = |id: &Value| {
+        let of = |element: &&Value| element["SPDXID"] == *id;
+        let element = list("packages").find(of).or_else(|| list("files").find(of)).expect("it is declared");
+        let name = element["fileName"].as_str().or_else(|| element["name"].as_str());
+        name.expect("a name").to_owned()
+    };
+    let of_it = list("relationships").filter(|relationship| relationship["spdxElementId"] == *id);
+    of_it
+        .map(|relationship| {
+            let kind = relationship["relationshipType"].as_str().expect("a kind");
+            format!("{kind} {}", name(&relationship["relatedSpdxElement"]))
+        })
+        .collect()
 }

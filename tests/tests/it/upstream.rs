@@ -14,6 +14,7 @@ use testkit::web::{Answer, Reply, Server};
 use crate::mirror::{Mirror, program};
 use crate::program::Outcome;
 use crate::project::{Project, files_below};
+use crate::tarballs::{bill, named};
 use crate::{real, skip};
 
 const STATUS: &str = "Package: libc6\nStatus: install ok installed\nArchitecture: amd64\nVersion: 2.41-1\n\n\
@@ -219,6 +220,30 @@ fn a_ruby_and_what_it_needs_are_taken_from_an_image_on_the_packages_of_the_distr
     let libc = fs::read_to_string(status.join("libc6")).expect("the record of the package of the row");
     assert!(libc.contains("Version: 2.41-12\n"), "{libc}");
 
+    // Bills of materials name the image and the Ruby.
+    let pulled = bill(&project, "tiny-3.4-trixie-amd64.spdx.json");
+    let image = named(&pulled["packages"], "registry.invalid/ruby");
+    let lock = project.read("matrix.lock");
+    let digest = image["checksums"][0]["checksumValue"].as_str().expect("a digest");
+    assert!(lock.contains(&format!("digest = \"sha256:{digest}\"")), "{digest}");
+    let url = |component: &serde_json::Value| component["externalRefs"][0]["referenceLocator"].clone();
+    let wanted = format!("pkg:oci/ruby@sha256:{digest}?repository_url=registry.invalid%2Fruby&tag=gzip");
+    assert_eq!(url(image), wanted);
+    assert_eq!(url(named(&pulled["packages"], "ruby")), "pkg:generic/ruby@3.4.5");
+    let pulled = bill(&project, "tiny-3.4-trixie-amd64.cdx.json");
+    let ancestors = &pulled["metadata"]["component"]["pedigree"]["ancestors"];
+    assert_eq!(ancestors[0]["hashes"][0]["content"], digest);
+    let ruby = named(&pulled["components"], "ruby")["components"].as_array().expect("its files").iter();
+    let ruby: Vec<&str> = ruby.map(|file| file["name"].as_str().expect("a path")).collect();
+    insta::assert_snapshot!(ruby.join("\n"), @"
+    /usr/local/bin/ruby
+    /usr/local/lib/libruby.so.3.4.5
+    /usr/local/lib/ruby/3.4.0/json/new.rb
+    /usr/local/lib/ruby/3.4.0/set.rb
+    /usr/local/lib/ruby/3.4.0/set/again.rb
+    /usr/local/lib/ruby/3.4.0/x86_64-linux/psych.so
+    /usr/local/lib/ruby/3.4.0/x86_64-linux/rbconfig.rb
+    ");
     // The same layers in another compression are the same Ruby, and the lock keeps them when the tag moves.
     let digests = project.images();
     project.edit("matrix.toml", "ruby:gzip", "ruby:zstd");

@@ -111,10 +111,7 @@ impl Builder {
                 Ok(Download { urls: urls.collect(), size: *size, digest: *digest })
             }
             Tarball::SourcePackage { .. } => {
-                let key = locking::tarball_key(&self.project.matrix, version).map(|(key, _)| key);
-                let locked = key.and_then(|key| lock.tarballs.get(&key));
-                let locked =
-                    locked.ok_or_else(|| BuildError::TarballNotLocked { version: version.clone() })?;
+                let locked = locking::locked_tarball(&self.project.matrix, lock, version)?;
                 Ok(Download { urls: mirrors.addresses(locked), size: locked.size, digest: locked.digest })
             }
         }

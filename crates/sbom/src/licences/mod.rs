@@ -125,12 +125,12 @@ impl LicenceText {
     }
 }
 
-/// A licence that the specification of a gem names. RubyGems wants SPDX identifiers there and does not insist.
-pub(crate) fn of_gem(name: &str) -> (Expression, Option<LicenceText>) {
+/// A licence that `origin` names where an SPDX identifier is wanted and nobody insists, as in the specification of a gem.
+pub(crate) fn named(origin: &str, name: &str) -> (Expression, Option<LicenceText>) {
     match names::identifier(name, None) {
         Some(identifier) => (Expression::Licence(identifier), None),
         None => {
-            let text = LicenceText::new("gem", name, None);
+            let text = LicenceText::new(origin, name, None);
             (text.expression(), Some(text))
         }
     }
@@ -186,7 +186,7 @@ mod tests {
             ("", "LicenseRef-gem-unnamed"),
         ];
         for (name, expected) in cases {
-            assert_eq!(of_gem(name).0.to_string(), expected);
+            assert_eq!(named("gem", name).0.to_string(), expected);
         }
     }
 }

@@ -182,7 +182,7 @@ fn what_is_wrong_has_its_place() {
        |                                                  ^
     hint: did you mean `{ruby}`?
 
-    image.toml:45:10: `{version}` stands for nothing here, unlike `{ruby}`, `{series}` and `{uid}`
+    image.toml:45:10: `{version}` stands for nothing here, unlike `{ruby}`, `{series}`, `{uid}` and `{yjit}`
        |
     45 | output = "ruby {version}"
        |          ^

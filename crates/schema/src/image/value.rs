@@ -75,7 +75,7 @@ impl TryFrom<bool> for Always {
 /// A text in which `{ruby}` and `{series}` may stand, and nothing else that looks like them.
 pub(super) struct Template(String);
 
-/// A text in which `{ruby}`, `{series}` and `{uid}` may stand.
+/// A text in which `{ruby}`, `{series}`, `{uid}` and `{yjit}` may stand.
 struct Expectation(String);
 
 /// The target of a symbolic link, in which `{series}` may stand.
@@ -129,7 +129,7 @@ impl FromText for Template {
 
 impl FromText for Expectation {
     fn from_text(text: &str) -> Result<Self, String> {
-        with_placeholders(text, &["{ruby}", "{series}", "{uid}"]).map(Self)
+        with_placeholders(text, &["{ruby}", "{series}", "{uid}", "{yjit}"]).map(Self)
     }
 }
 
@@ -216,6 +216,12 @@ where
 {
     let variables: BTreeMap<Variable, V> = BTreeMap::deserialize(deserializer)?;
     Ok(variables.into_iter().map(|(Variable(name), value)| (name, value.into())).collect())
+}
+
+/// A text that may be left out, in which `{ruby}` and `{series}` may stand.
+pub(super) fn template<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let template: Option<Template> = Option::deserialize(deserializer)?;
+    Ok(template.map(|Template(text)| text))
 }
 
 /// What a check expects, which may be left out.
