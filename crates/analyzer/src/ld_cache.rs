@@ -35,7 +35,8 @@ pub struct Library {
     pub needs_cache: bool,
 }
 
-/// The libraries that the loaders of a tree find by name, sorted; for each name the one that is found first.
+/// The libraries that the loaders of a tree find by name, sorted; for each name the one that is found first. In one folder,
+/// that is the file or link of this very name, and not a link for linkers (`libz.so`) to a library of this soname.
 pub fn libraries(tree: &dyn Filesystem) -> Vec<Library> {
     let search = Search::new(tree);
     let mut found = BTreeMap::new();
@@ -44,7 +45,10 @@ pub fn libraries(tree: &dyn Filesystem) -> Vec<Library> {
             let (path, needs_cache) = (known.path, known.by_configuration);
             for name in [Some(path.name().to_vec()), known.soname].into_iter().flatten() {
                 let library = Library { name: name.clone(), architecture, path: path.clone(), needs_cache };
-                found.entry((name, architecture)).or_insert(library);
+                let first = found.entry((name.clone(), architecture)).or_insert_with(|| library.clone());
+                if path.name() == name && first.path.parent() == path.parent() {
+                    *first = library;
+                }
             }
         }
     }
@@ -197,6 +201,9 @@ mod tests {
             ("/etc/ld.so.conf.d/a.conf", b"/usr/local/lib\n/usr/lib".to_vec()),
             ("/usr/lib/libz.so.1", b"-> libz.so.1.3".to_vec()),
             ("/usr/lib/libz.so.1.3", Elf::library("libz.so.1").build()),
+            ("/usr/lib/libffi.so", b"-> libffi.so.8.1".to_vec()),
+            ("/usr/lib/libffi.so.8", b"-> libffi.so.8.1".to_vec()),
+            ("/usr/lib/libffi.so.8.1", Elf::library("libffi.so.8").build()),
             ("/usr/lib/readme", b"text".to_vec()),
             ("/usr/lib/libscript.so", b"INPUT(libz.so.1)".to_vec()),
             ("/usr/local/lib/libz.so.1", Elf::library("libz.so.1").build()),
@@ -214,6 +221,9 @@ mod tests {
             listing,
             [
                 "libarm.so.1 arm64 /usr/local/lib/libarm.so.1 true",
+                "libffi.so amd64 /usr/lib/libffi.so false",
+                "libffi.so.8 amd64 /usr/lib/libffi.so.8 false",
+                "libffi.so.8.1 amd64 /usr/lib/libffi.so.8.1 false",
                 "libplain.so amd64 /usr/local/lib/libplain.so true",
                 "libruby.so.3 amd64 /usr/local/lib/libplain.so true",
                 "libz.so.1 amd64 /usr/local/lib/libz.so.1 true",

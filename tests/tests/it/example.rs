@@ -1,6 +1,6 @@
-//! The Dockerfile for users in `images/examples`, with a real engine: the application is built in the image for building,
-//! runs in the plain one, and answers. It needs a Docker daemon, and a cache with the real packages, those of the image
-//! for building among them; the network is not used.
+//! The Dockerfile for users in `images/examples`, with a real engine: the application is built in an image like the official
+//! one, or in ours for building, runs in the plain one, and answers. It needs a Docker daemon, and a cache with the real
+//! packages, those of the image for building among them, and the compiled Ruby; the network is not used.
 
 use std::io::Write;
 use std::path::Path;
@@ -12,18 +12,13 @@ use checks::GemPackages;
 use fs_err as fs;
 use rootfs::{Dialect, Kind, Layer, Limits, Origin, Tree};
 use schema::Architecture;
-use schema::lock::Lock;
+use schema::lock::{Lock, SetKey};
 
 use crate::docker::docker;
 use crate::program::workspace;
 use crate::real::{self, outcome};
 use crate::skip;
 
-/// Under a name of its own: a person may have another image called `ruby`.
-const NAME: &str = "distroless-ruby-example";
-const IMAGES: [&str; 2] = ["distroless-ruby-example:3.3-trixie-dev", "distroless-ruby-example:3.3-trixie"];
-const WHAT: &str = "the example in Docker";
-const APPLICATION: &str = "distroless-ruby-example-application";
 /// What the build stage is labelled with, to be found again.
 const LABEL: &str = "distroless-ruby.example";
 /// Time enough for a server to start.
@@ -31,54 +26,83 @@ const PATIENCE: Duration = Duration::from_mins(1);
 
 #[test]
 fn an_application_is_built_in_one_image_and_runs_in_the_other() {
+    // Under names of their own: a person may have another image called `ruby`.
+    let project = real::project("distroless-ruby-example");
+    let build = (project.path(), "distroless-ruby-example:3.3-trixie-dev");
+    works("the example in Docker", build, (project.path(), "distroless-ruby-example:3.3-trixie"));
+}
+
+#[test]
+fn a_bundle_with_an_extension_that_the_official_image_built_runs_in_ours() {
+    // What stands for it: the same Ruby in the same place, with all that a compile installs.
+    let official = real::official("distroless-ruby-official");
+    let project = real::project("distroless-ruby-bundle");
+    let build = (official.path(), "distroless-ruby-official:3.4-trixie-dev");
+    let run = (project.path(), "distroless-ruby-bundle:3.4-trixie");
+    works("a bundle of the official image in Docker", build, run);
+}
+
+/// Whether the example works, built in one image of a project and run in another; it is skipped where that cannot be tried.
+fn works(what: &str, build: (&Path, &str), run: (&Path, &str)) {
     if let Err(why) = docker(&["ps", "--quiet"]) {
-        return skip(WHAT, &format!("no Docker daemon answers: {why}"));
+        return skip(what, &format!("no Docker daemon answers: {why}"));
     }
-    let project = real::project(NAME);
-    for image in IMAGES {
-        if let Err(why) = real::build(project.path(), image) {
-            return skip(WHAT, &why);
+    for (project, image) in [build, run] {
+        if let Err(why) = real::build(project, image) {
+            return skip(what, &why);
         }
     }
-    let Some(gems) = gem_packages() else {
-        return skip(WHAT, "the packages of its gems are not in the cache: run `cargo xtask build-all`");
+    let Some(gems) = gem_packages(run.1.contains(":3.3")) else {
+        return skip(what, "the packages of its gems are not in the cache: run `cargo xtask build-all`");
     };
-    for image in IMAGES {
-        load(project.path(), image);
+    for (project, image) in [build, run] {
+        load(project, image);
     }
-    let folder = project.path().join("images/examples/sinatra");
-    put_gems(&gems, &folder.join("vendor/cache"));
+    let folder = run.0.join("images/examples/sinatra");
+    put_gems(&gems, run.1, &folder.join("vendor/cache"));
+    // Of each test its own: they run side by side.
+    let application = &format!("{}-application", run.1.replace(':', "-"));
+    let label = format!("{LABEL}={application}");
     let dockerfile = fs::read_to_string(folder.join("Dockerfile")).expect("a Dockerfile");
-    let labelled = dockerfile.replacen("WORKDIR", &format!("LABEL {LABEL}=\"\"\nWORKDIR"), 1);
+    let labelled = dockerfile.replacen("WORKDIR", &format!("LABEL {label}\nWORKDIR"), 1);
     fs::write(folder.join("Dockerfile"), labelled).expect("a copy with a label");
-    let argument = |name: &str, value: &str| format!("{name}={value}");
-    let ruby = argument("RUBY", IMAGES[1]);
-    let install = argument("BUNDLE_INSTALL", "bundle install --no-cache --local");
+    let arguments = [
+        format!("BUILD={}", build.1),
+        format!("RUBY={}", run.1),
+        "BUNDLE_INSTALL=bundle install --no-cache --local".to_owned(),
+    ];
     let folder = folder.display().to_string();
-    let build =
-        ["build", "--network", "none", "--tag", APPLICATION, "--build-arg", &ruby, "--build-arg", &install];
-    docker(&[&build[..], &[&folder]].concat()).expect("it is built");
+    let mut command = vec!["build", "--network", "none", "--tag", application];
+    command.extend(arguments.iter().flat_map(|argument| ["--build-arg", argument]));
+    command.push(&folder);
+    docker(&command).expect("it is built");
 
-    let run = ["run", "--detach", "--rm", "--network", "none", "--name", APPLICATION, APPLICATION];
-    docker(&run).expect("it starts");
-    let answer = answer();
-    let shell = docker(&["exec", APPLICATION, "sh", "-c", "true"]);
-    docker(&["kill", APPLICATION]).expect("it ends");
-    docker(&["image", "rm", "--force", APPLICATION]).expect("the application goes");
-    docker(&["image", "prune", "--force", "--filter", &format!("label={LABEL}")]).expect("the stage goes");
-    let tags = docker(&["image", "ls", "--format", "{{.Repository}}:{{.Tag}}", NAME]).expect("their tags");
-    docker(&[&["image", "rm", "--force"][..], &tags.lines().collect::<Vec<_>>()].concat())
-        .expect("the images go");
+    let start = ["run", "--detach", "--rm", "--network", "none", "--name", application, application];
+    docker(&start).expect("it starts");
+    let answer = answer(application);
+    let shell = docker(&["exec", application, "sh", "-c", "true"]);
+    docker(&["kill", application]).expect("it ends");
+    docker(&["image", "rm", "--force", application]).expect("the application goes");
+    docker(&["image", "prune", "--force", "--filter", &format!("label={label}")]).expect("the stage goes");
+    for (_, image) in [build, run] {
+        let (repository, _) = image.split_once(':').expect("a tag");
+        let tags = ["image", "ls", "--format", "{{.Repository}}:{{.Tag}}", repository];
+        let tags = docker(&tags).expect("their tags");
+        let tags: Vec<&str> = tags.lines().collect();
+        if !tags.is_empty() {
+            docker(&[&["image", "rm", "--force"][..], &tags].concat()).expect("the images go");
+        }
+    }
     assert_eq!(answer.as_deref(), Ok("The answer is 42.\n"));
     assert!(shell.is_err(), "it runs without a shell");
 }
 
 /// What the application says, asked from inside of its container: it has no other network.
-fn answer() -> Result<String, String> {
+fn answer(application: &str) -> Result<String, String> {
     let script = "require 'net/http'; print Net::HTTP.get(URI('http://127.0.0.1:4567/'))";
     let begun = Instant::now();
     loop {
-        match docker(&["exec", APPLICATION, "ruby", "-e", script]) {
+        match docker(&["exec", application, "ruby", "-e", script]) {
             Err(why) if begun.elapsed() > PATIENCE => return Err(why),
             // Until it listens, a request is refused; every one takes the time that a Ruby takes to start.
             Err(_) => {}
@@ -99,15 +123,17 @@ pub(crate) fn load(project: &Path, image: &str) {
     outcome(load).expect("Docker takes the archive");
 }
 
-/// The packages of the gems that checks install, which are no part of an image.
-pub(crate) fn gem_packages() -> Option<GemPackages> {
+/// The packages of the gems that checks install, which are no part of an image: of one on trixie whose Ruby is Debian's, or of
+/// one whose Ruby is compiled, which comes with fewer gems.
+pub(crate) fn gem_packages(is_packaged: bool) -> Option<GemPackages> {
     let lock = fs::read_to_string(workspace().join("matrix.lock")).expect("the lock");
     let lock = Lock::parse("matrix.lock", &lock).expect("a lock");
     let host = Architecture::host().expect("an architecture that images are built for");
     let sets = || lock.sets.keys().filter(|set| set.distro == "trixie" && set.architecture == host);
-    let gems = sets().find(|set| set.wants.contains("ruby-sinatra"))?;
-    let image =
-        sets().find(|set| set.wants.is_subset(&gems.wants) && set.wants.contains("ruby") && *set != gems)?;
+    let has = |set: &SetKey, package: &str| set.wants.contains(package);
+    let gems = sets().find(|set| has(set, "ruby-sinatra") && has(set, "ruby") == is_packaged)?;
+    let below = sets().filter(|set| set.wants.is_subset(&gems.wants) && *set != gems);
+    let image = below.max_by_key(|set| set.wants.len())?;
     let image = &lock.sets[image];
     let store = Store::open(&real::cache()).expect("the cache");
     let mut packages = Vec::new();
@@ -119,10 +145,10 @@ pub(crate) fn gem_packages() -> Option<GemPackages> {
 }
 
 /// Makes gems of packages, with the image's own Ruby, and puts them where Bundler looks for gems of the application.
-fn put_gems(packages: &GemPackages, folder: &Path) {
+fn put_gems(packages: &GemPackages, image: &str, folder: &Path) {
     let script = fs::read_to_string(workspace().join("images/ruby/checks/gem-source.rb")).expect("a script");
     let mut make = Command::new("docker");
-    make.args(["run", "--rm", "--interactive", "--network", "none", IMAGES[1], "ruby", "-"]);
+    make.args(["run", "--rm", "--interactive", "--network", "none", image, "ruby", "-"]);
     let mut make =
         make.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
     let input = packages.input_of(&script);

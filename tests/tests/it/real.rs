@@ -24,6 +24,31 @@ pub(crate) fn project(name: &str) -> TempDir {
     folder
 }
 
+/// A project whose images are like the official one: everything as the compile installed it, with documentation, symbols and
+/// what the pulled image has for building, on packages that dpkg knows. Those for building are at `NAME:RUBY-DISTRO-dev`.
+pub(crate) fn official(name: &str) -> TempDir {
+    let project = project(name);
+    let image = project.path().join("images/ruby/image.toml");
+    let text = fs::read_to_string(&image).expect("its description");
+    let rules = ["[[drop]]", "[[shrink]]", "[[variants.drop]]"];
+    let is_kept = |table: &&str| !rules.iter().any(|rule| table.starts_with(rule));
+    let tables = text.split("\n\n").filter(is_kept).collect::<Vec<_>>().join("\n\n");
+    let all =
+        "{ path = \"{prefix}/**\", why = \"as it was installed\" },\n    { path = \"{prefix}/bin/ruby\", why";
+    let accept = "\n\n[[accept]]\nfinding = \"*not-found:**\"\nwhy = \"of tests, templates and adapters\"\n";
+    let tables = tables.replacen("{ path = \"{prefix}/bin/ruby\", why", all, 1) + accept;
+    assert!(
+        tables.contains(all) && !tables.contains("\n[[shrink]]"),
+        "the description is as it is edited here"
+    );
+    fs::write(&image, tables).expect("its description");
+    // One compression is enough for what is unpacked once.
+    let matrix = project.path().join("matrix.toml");
+    let text = fs::read_to_string(&matrix).expect("the matrix");
+    fs::write(&matrix, text.replacen("\"both\"", "\"gzip\"", 1)).expect("the matrix");
+    project
+}
+
 /// Runs a verb in a project. Gives standard output, or what was said when it failed.
 pub(crate) fn run(project: &Path, arguments: &[&str]) -> Result<String, String> {
     let command = Command::new(xtask()).args(arguments).current_dir(project).output();

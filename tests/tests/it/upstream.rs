@@ -12,7 +12,7 @@ use testkit::tar::{Member, Tar};
 use testkit::web::{Answer, Reply, Server};
 
 use crate::mirror::{Mirror, program};
-use crate::program::Outcome;
+use crate::program::{Outcome, workspace};
 use crate::project::{Project, files_below};
 use crate::tarballs::{bill, named};
 use crate::{real, skip};
@@ -474,6 +474,59 @@ fn the_real_ruby_of_an_image_is_the_one_of_its_packages() {
     let arguments = ["build", "taken:3.3-trixie", "--no-check", "--offline", "--arch", &real::host()];
     real::run(taken.path(), &arguments).expect("it builds from what is there");
     assert_eq!(real_files(taken.path(), "taken:3.3-trixie"), wanted);
+}
+
+#[test]
+fn the_ruby_of_an_official_image_is_the_one_that_is_compiled() {
+    let (official, compiled, taken) =
+        (real::official("official"), real::project("compiled"), real::project("taken"));
+    let built = real::build(official.path(), "official:3.4-trixie-dev")
+        .and_then(|()| real::build(compiled.path(), "compiled:3.4-trixie"));
+    if let Err(why) = built {
+        return skip("the Ruby of an official image beside a compiled one", &why);
+    }
+    fs::rename(official.path().join("dist/oci"), taken.path().join("vendor")).expect("its layout");
+    let matrix = fs::read_to_string(taken.path().join("matrix.toml")).expect("the matrix");
+    let row = "{ image = \"oci:vendor:official:3.4-trixie-dev\" }";
+    let matrix = matrix.replacen("{ tarball = \"3.4.5\" }", row, 1);
+    fs::write(taken.path().join("matrix.toml"), matrix).expect("a matrix");
+    // The one for building too: what is built in it is for the same Ruby, and dpkg knows its packages.
+    let arguments = ["build", "taken:3.4-trixie", "--no-check", "--offline", "--arch", &real::host()];
+    real::run(taken.path(), &arguments).expect("it builds from what is there");
+    let files = |project: &Path, image: &str| {
+        let of_image = real_files(project, image);
+        let out = project.join("out");
+        let digest = |path: PathBuf| {
+            let bytes = fs::read(out.join(&path)).unwrap_or_default();
+            (path, hex(&bytes))
+        };
+        of_image.into_iter().map(digest).collect::<Vec<_>>()
+    };
+    let wanted = files(compiled.path(), "compiled:3.4-trixie");
+    assert!(wanted.iter().any(|(path, _)| path.ends_with("usr/local/lib/ruby/3.4.0/set.rb")));
+    assert_eq!(files(taken.path(), "taken:3.4-trixie"), wanted);
+}
+
+#[test]
+fn the_environment_is_that_of_the_official_image() {
+    let text = fs::read_to_string(workspace().join("images/ruby/image.toml")).expect("the description");
+    let image = schema::image::ImageSpec::parse("image.toml", &text).expect("a description");
+    // What the Dockerfile of the official image sets with ENV; the address and the digest of its tarball are for itself.
+    for (name, value) in [
+        ("LANG", "C.UTF-8"),
+        ("RUBY_VERSION", "{ruby}"),
+        ("GEM_HOME", "/usr/local/bundle"),
+        ("BUNDLE_SILENCE_ROOT_WARNING", "1"),
+        ("BUNDLE_APP_CONFIG", "/usr/local/bundle"),
+        ("PATH", "/usr/local/bundle/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
+    ] {
+        assert_eq!(image.config.environment.get(name).map(String::as_str), Some(value), "{name}");
+    }
+    assert_eq!(image.config.command, ["irb"]);
+    let made = image.layers.iter().flat_map(|layer| &layer.files);
+    let bundle = made.clone().find(|file| file.path.as_str() == "/usr/local/bundle").expect("GEM_HOME");
+    assert_eq!(bundle.mode.map(schema::image::Mode::bits), Some(0o1777));
+    assert!(made.clone().any(|file| file.path.as_str() == "/usr/local/etc/gemrc"));
 }
 
 /// The files of a real image.
