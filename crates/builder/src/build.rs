@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 
 use oci::document::{Annotations, Descriptor, Manifest};
-use oci::{Layout, NewIndex, Reference, Writer};
+use oci::{Layout, NewIndex, Reference, Referrer, Writer};
 use rayon::prelude::*;
 use rootfs::{RootPath, Tree};
 use schema::lock::{Lock, LockedPackage, PackageKey};
@@ -35,7 +35,7 @@ pub struct Built {
     /// The same image in zstd, where there are both.
     pub zstd: Option<Descriptor>,
     /// The documents about it, each once for each manifest.
-    pub referrers: Vec<Descriptor>,
+    pub referrers: Vec<Referrer>,
     /// What it says of itself.
     pub annotations: Annotations,
 }
@@ -93,7 +93,7 @@ impl Builder {
                 writer.put_index(&index)?;
                 listing.names.insert(name, index.descriptor);
             }
-            declare::list(layout, &named, &mut listing.referrers);
+            declare::list(&named, listing);
             Ok(())
         })?;
         if whole {
@@ -141,7 +141,7 @@ impl Builder {
             let whole = |artifact: Manifest| {
                 artifact.layers.iter().chain([&artifact.config]).all(|blob| placed.has(layout, blob))
             };
-            layout.manifest(referrer).is_ok_and(whole)
+            layout.manifest(&referrer.descriptor).is_ok_and(whole)
         });
         Ok((undamaged && declared).then_some(built))
     }

@@ -2,13 +2,13 @@
 //! files in a folder beside it. They are about what is in the image, so those of its manifests, which hold the same in
 //! another compression, are the same.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 use oci::document::Descriptor;
-use oci::{Layout, LayoutError, NewArtifact, Writer, annotation};
+use oci::{Layout, LayoutError, Listing, NewArtifact, Referrer, Writer};
 use rayon::prelude::*;
 use rootfs::Content;
 use sbom::{Contents, Format};
@@ -29,7 +29,7 @@ pub(crate) struct Declared {
     /// The documents.
     pub(crate) records: Vec<SbomRecord>,
     /// What refers to each manifest of the image.
-    pub(crate) referrers: Vec<Descriptor>,
+    pub(crate) referrers: Vec<Referrer>,
 }
 
 /// The name of a document: `ruby-3.3-trixie-amd64.spdx.json`. No letter in it is special to any file system or archive.
@@ -58,7 +58,7 @@ pub(crate) fn put(
         for manifest in [&manifests.first].into_iter().chain(&manifests.zstd) {
             let artifact = NewArtifact::new(manifest, format.media_type(), &file, document.clone());
             writer.put_artifact(&artifact)?;
-            declared.referrers.push(artifact.descriptor);
+            declared.referrers.push(artifact.referrer);
         }
         let (digest, size) = (Digest::of(&document), document.len() as u64);
         placed.insert(digest);
@@ -68,33 +68,19 @@ pub(crate) fn put(
     Ok(declared)
 }
 
-/// Lists the documents about built images, in place of those that an earlier run made about the same manifests.
-/// What others attached to them stays.
-pub(crate) fn list(layout: &Layout, built: &[&Built], referrers: &mut BTreeMap<Digest, Descriptor>) {
-    let new = built.iter().flat_map(|built| &built.referrers);
-    let new: BTreeMap<Digest, Descriptor> = new.map(|referrer| (referrer.digest, referrer.clone())).collect();
+/// Lists the documents about built images, in place of those that an earlier run made about the same manifests: these are
+/// called the same. What others attached to them stays.
+pub(crate) fn list(built: &[&Built], listing: &mut Listing) {
     let manifests = built.iter().flat_map(|built| [&built.descriptor].into_iter().chain(&built.zstd));
     let subjects: BTreeSet<Digest> = manifests.map(|manifest| manifest.digest).collect();
     let files: BTreeSet<&str> =
         documents(built).filter_map(|document| document.file.rsplit('/').next()).collect();
-    referrers.retain(|digest, referrer| {
-        !new.contains_key(digest) && !is_ours(layout, referrer, &subjects, &files)
-    });
-    referrers.extend(new);
-}
-
-/// Whether an artifact is a document that an earlier run made: it is about one of these manifests, and has the name that
-/// one of these documents has.
-fn is_ours(
-    layout: &Layout,
-    referrer: &Descriptor,
-    subjects: &BTreeSet<Digest>,
-    files: &BTreeSet<&str>,
-) -> bool {
-    let Ok(manifest) = layout.manifest(referrer) else { return false };
-    let title = manifest.layers.first().and_then(|layer| layer.annotations.get(annotation::TITLE));
-    manifest.subject.is_some_and(|subject| subjects.contains(&subject.digest))
-        && title.is_some_and(|title| files.contains(title.as_str()))
+    let is_ours = |referrer: &Referrer| {
+        subjects.contains(&referrer.subject)
+            && referrer.title.as_deref().is_some_and(|title| files.contains(title))
+    };
+    listing.referrers.retain(|_, referrer| !is_ours(referrer));
+    listing.refer(built.iter().flat_map(|built| built.referrers.iter().cloned()));
 }
 
 impl Builder {

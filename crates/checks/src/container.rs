@@ -104,6 +104,8 @@ pub struct Container {
     tool: Tool,
     owner: Owner,
     tag: String,
+    /// The machine that it is for, as engines name it: without being told, they warn of another one than theirs.
+    platform: String,
 }
 
 impl Container {
@@ -122,12 +124,14 @@ impl Container {
         docker_archive(image, &[reference], &archive, Existing::Refuse)
             .map_err(|source| EngineError::HandOver { tool, source })?;
         tool.call("load the image", &["load", "--quiet", "--input", &archive.to_string_lossy()])?;
-        Ok(Self { tool, owner, tag })
+        let platform = format!("{}/{}", image.config.os, image.config.architecture);
+        Ok(Self { tool, owner, tag, platform })
     }
 
     fn command(&self, name: &str, run: &Run<'_>) -> Command {
         let mut command = Command::new(self.tool.program());
         command.args(["run", "--rm", "--interactive", "--pull", "never", "--network", "none"]);
+        command.args(["--platform", &self.platform]);
         command.args(["--label", LABEL, "--name", name]);
         for (name, value) in run.environment {
             command.arg("--env").arg(format!("{name}={value}"));
@@ -224,7 +228,12 @@ mod tests {
     #[test]
     fn a_run_is_shut_in() {
         let (owner, tag) = (Owner::this().unwrap(), "x:1".to_owned());
-        let container = std::mem::ManuallyDrop::new(Container { tool: Tool::Podman, owner, tag });
+        let container = std::mem::ManuallyDrop::new(Container {
+            tool: Tool::Podman,
+            owner,
+            tag,
+            platform: "linux/arm64".to_owned(),
+        });
         let environment = [("TZ".to_owned(), "UTC".to_owned())].into();
         let run = Run {
             command: vec!["ruby", "-"],
@@ -236,8 +245,8 @@ mod tests {
         let words: Vec<_> = command.get_args().map(|word| word.to_string_lossy()).collect();
         assert_eq!(
             words.join(" "),
-            "run --rm --interactive --pull never --network none --label distroless-ruby.check --name check-1 \
-             --env TZ=UTC x:1 ruby -"
+            "run --rm --interactive --pull never --network none --platform linux/arm64 --label \
+             distroless-ruby.check --name check-1 --env TZ=UTC x:1 ruby -"
         );
     }
 

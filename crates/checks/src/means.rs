@@ -20,13 +20,18 @@ use crate::container::Tool;
 /// Formats").
 const REGISTERED: &str = "/proc/sys/fs/binfmt_misc";
 
+/// The processor that QEMU is to be (its manual, "User space emulator": `QEMU_CPU`): one of the oldest that Debian's arm64
+/// runs on, so a program that wants a newer one is found out. What QEMU is by itself has pointer authentication: programs
+/// use it at each call, and to compute it takes nine tenths of the time of a Ruby.
+const OLD_ARM64: (&str, &str) = ("QEMU_CPU", "cortex-a72");
+
 /// What runs the programs of an architecture.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Means {
     /// The machine itself.
     Processor,
-    /// An emulator that its kernel starts by itself.
-    Registered,
+    /// An emulator for this architecture that its kernel starts by itself.
+    Registered(Architecture),
     /// An emulator that a sandbox has registered for itself.
     Emulator(Emulator),
 }
@@ -42,7 +47,7 @@ impl Means {
             return Ok(Self::Processor);
         }
         if is_registered(Path::new(REGISTERED), wanted) {
-            return Ok(Self::Registered);
+            return Ok(Self::Registered(wanted));
         }
         installed(wanted, folders).map(Self::Emulator).ok_or(NoMeans::NoEmulator { wanted, host })
     }
@@ -50,9 +55,19 @@ impl Means {
     /// What a sandbox has to register.
     pub(crate) const fn emulator(&self) -> Option<&Emulator> {
         match self {
-            Self::Processor | Self::Registered => None,
+            Self::Processor | Self::Registered(_) => None,
             Self::Emulator(emulator) => Some(emulator),
         }
+    }
+
+    /// What an emulator has to find in the environment of the programs that it runs.
+    pub(crate) fn environment(&self) -> Option<(&'static str, &'static str)> {
+        let is_arm64 = match self {
+            Self::Processor => false,
+            Self::Registered(architecture) => *architecture == Architecture::Arm64,
+            Self::Emulator(emulator) => emulator.machine == Architecture::Arm64.elf_machine(),
+        };
+        is_arm64.then_some(OLD_ARM64)
     }
 
     /// Whether programs are much slower than on a machine of their own.
@@ -186,6 +201,20 @@ mod tests {
         }
         assert!(!runs(QEMU, Architecture::Amd64));
         assert!(!runs("enabled\n", Architecture::Amd64));
+    }
+
+    #[test]
+    fn an_emulated_arm64_is_an_old_one() {
+        let emulator = |machine| Means::Emulator(Emulator { program: PathBuf::new(), machine });
+        for (means, is_old) in [
+            (Means::Processor, false),
+            (Means::Registered(Architecture::Arm64), true),
+            (Means::Registered(Architecture::Amd64), false),
+            (emulator(Architecture::Arm64.elf_machine()), true),
+            (emulator(Architecture::Amd64.elf_machine()), false),
+        ] {
+            assert_eq!(means.environment().is_some(), is_old, "{means:?}");
+        }
     }
 
     #[test]

@@ -51,6 +51,7 @@ impl Sandbox {
         let (user, group) =
             user_and_group(&execution.user).ok_or_else(|| EngineError::User(execution.user.clone()))?;
         let mut environment = BTreeMap::new();
+        environment.extend(means.environment().map(|(name, value)| (name.into(), value.into())));
         if let Some(home) = home(&layers, user).map_err(EngineError::Files)? {
             environment.insert("HOME".into(), home.into());
         }

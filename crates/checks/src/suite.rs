@@ -261,7 +261,7 @@ time-limit = 7
         Ok(Outcome {
             ending: Ending::Exited(status),
             stdout: stdout.into(),
-            stderr: b"a word".to_vec(),
+            stderr: Vec::new(),
             duration: Duration::from_millis(5),
         })
     }

@@ -9,14 +9,18 @@ use crate::suite::Subject;
 /// How much of each output a failed check shows, from its end, in bytes.
 const SHOWN: usize = 4096;
 
-/// Compares an outcome with what the check expects of its subject.
+/// Compares an outcome with what the check expects of its subject. A check that warns has failed: what is left out of an image
+/// may be missed with a word on standard error alone.
 pub(crate) fn verdict(check: &Check, subject: &Subject<'_>, outcome: &Outcome) -> CheckOutcome {
-    let fault = fault(outcome).map(|fault| format!("it {fault}")).or_else(|| {
+    let lacks = || {
         let wanted = fill_in(check.output.as_deref()?, subject);
         let output = String::from_utf8_lossy(&outcome.stdout);
         (!has(&output, &wanted)).then(|| format!("standard output has no `{wanted}`"))
-    });
-    match fault {
+    };
+    let warns =
+        || (!outcome.stderr.is_empty()).then(|| "it passes, but for warnings on standard error".to_owned());
+    let fault = fault(outcome).map(|fault| format!("it {fault}"));
+    match fault.or_else(lacks).or_else(warns) {
         None => CheckOutcome::Passed,
         Some(message) => failed(message, outcome),
     }
@@ -73,7 +77,7 @@ mod tests {
     use crate::gems::GemPackages;
 
     fn outcome(ending: Ending, stdout: &str) -> Outcome {
-        Outcome { ending, stdout: stdout.into(), stderr: b"oh".to_vec(), duration: Duration::ZERO }
+        Outcome { ending, stdout: stdout.into(), stderr: Vec::new(), duration: Duration::ZERO }
     }
 
     fn check(output: Option<&str>) -> Check {
@@ -141,13 +145,25 @@ mod tests {
             (Ending::NotStarted("no such file".to_owned()), "it did not start: no such file"),
             (Ending::PastLimit("memory"), "it took too much memory"),
         ] {
+            let outcome = Outcome { stderr: b"oh".to_vec(), ..outcome(ending, "hello") };
             let wanted = CheckOutcome::Failed {
                 message: says.to_owned(),
                 output: "hello".to_owned(),
                 errors: "oh".to_owned(),
             };
-            assert_eq!(verdict_of(&check(Some("{ruby}")), None, &outcome(ending, "hello")), wanted);
+            assert_eq!(verdict_of(&check(Some("{ruby}")), None, &outcome), wanted);
         }
+    }
+
+    #[test]
+    fn a_check_that_warns_has_failed() {
+        let outcome = Outcome { stderr: b"oh".to_vec(), ..outcome(Ending::Exited(0), "ruby 3.3.1") };
+        let wanted = CheckOutcome::Failed {
+            message: "it passes, but for warnings on standard error".to_owned(),
+            output: "ruby 3.3.1".to_owned(),
+            errors: "oh".to_owned(),
+        };
+        assert_eq!(verdict_of(&check(Some("ruby {ruby}")), None, &outcome), wanted);
     }
 
     #[test]

@@ -1,11 +1,12 @@
-//! Documents about an image, as an SBOM: referrers. Each is a manifest of its own that names its subject (OCI image
-//! specification, "Guidelines for Artifact Usage"), listed without a name in the index file of a layout. It is listed for
-//! as long as its subject is there.
+//! Documents about an image, as an SBOM. Each is in an *artifact*, a manifest of its own that names its *subject* (OCI image
+//! specification, "Guidelines for Artifact Usage"), and so is a *referrer* of that: an image, an index, or another artifact.
+//! A layout lists it without a name in its index file, for as long as its subject is there.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use rootfs::Content;
 use schema::Digest;
+use serde::{Deserialize, Serialize};
 
 use crate::annotation;
 use crate::document::{self, Descriptor, Manifest};
@@ -21,8 +22,8 @@ pub struct NewArtifact {
     pub document: Content,
     /// The bytes of the manifest.
     pub manifest: Vec<u8>,
-    /// The descriptor of the manifest, with the type of the artifact.
-    pub descriptor: Descriptor,
+    /// What it is to its subject.
+    pub referrer: Referrer,
 }
 
 impl NewArtifact {
@@ -32,30 +33,74 @@ impl NewArtifact {
         let mut layer = Descriptor::of(media_type, &document);
         layer.annotations.insert(annotation::TITLE.to_owned(), title.to_owned());
         // What a list says of the subject, as its platform, is not the subject.
-        let subject = Descriptor::new(&subject.media_type, subject.digest, subject.size);
+        let digest = subject.digest;
+        let subject = Descriptor::new(&subject.media_type, digest, subject.size);
         let manifest = document::canonical(&Manifest::artifact(media_type, layer, subject));
         let descriptor = Descriptor {
             artifact_type: Some(media_type.to_owned()),
             ..Descriptor::of(media_type::MANIFEST, &manifest)
         };
-        Self { document, manifest, descriptor }
+        let referrer = Referrer { descriptor, subject: digest, title: Some(title.to_owned()) };
+        Self { document, manifest, referrer }
+    }
+}
+
+/// An artifact, as what it is about has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Referrer {
+    /// Its manifest, with the type of the artifact.
+    pub descriptor: Descriptor,
+    /// The digest of what it is about.
+    pub subject: Digest,
+    /// The name of the file that programs for artifacts write its document to.
+    pub title: Option<String>,
+}
+
+/// What refers to what: artifacts by the digests of their subjects.
+#[derive(Debug, Clone, Default)]
+pub struct Referrers {
+    by_subject: BTreeMap<Digest, BTreeMap<Digest, Referrer>>,
+}
+
+impl FromIterator<Referrer> for Referrers {
+    fn from_iter<T: IntoIterator<Item = Referrer>>(referrers: T) -> Self {
+        let mut by_subject: BTreeMap<Digest, BTreeMap<Digest, Referrer>> = BTreeMap::new();
+        for referrer in referrers {
+            by_subject.entry(referrer.subject).or_default().insert(referrer.descriptor.digest, referrer);
+        }
+        Self { by_subject }
+    }
+}
+
+impl Referrers {
+    /// What refers to the manifest or index of this digest, in the order of their own digests.
+    pub fn of(&self, subject: &Digest) -> impl Iterator<Item = &Referrer> {
+        self.by_subject.get(subject).into_iter().flat_map(BTreeMap::values)
+    }
+
+    /// Those that lead to one of `subjects`, directly or through one another: a signature of an SBOM of an image refers to
+    /// that image. Subjects stand before what refers to them.
+    pub(crate) fn leading_to(mut self, subjects: BTreeSet<Digest>) -> Vec<Referrer> {
+        let mut found = Vec::new();
+        let mut next: Vec<Digest> = subjects.into_iter().collect();
+        while !next.is_empty() {
+            let new = next.iter().filter_map(|subject| self.by_subject.remove(subject)).flatten();
+            let new: BTreeMap<Digest, Referrer> = new.collect();
+            next = new.keys().copied().collect();
+            found.extend(new.into_values());
+        }
+        found
     }
 }
 
 impl Layout {
-    /// What refers to the manifest or index of this digest: descriptors of artifacts, in the order of their digests.
-    /// What an artifact says is its manifest's one layer.
+    /// What refers to what in this layout.
     ///
     /// # Errors
     /// An index file that cannot be read. A manifest that cannot be read refers to nothing.
-    pub fn referrers(&self, subject: &Digest) -> Result<Vec<Descriptor>, LayoutError> {
-        let listed = self.index()?.1.manifests;
-        let referrers: BTreeMap<Digest, Descriptor> = listed
-            .into_iter()
-            .filter(|descriptor| self.subject(descriptor) == Some(*subject))
-            .map(|descriptor| (descriptor.digest, descriptor))
-            .collect();
-        Ok(referrers.into_values().collect())
+    pub fn referrers(&self) -> Result<Referrers, LayoutError> {
+        let unnamed = self.entries(self.index()?.1.manifests)?.unnamed;
+        Ok(unnamed.into_iter().filter_map(|descriptor| self.referrer(descriptor).ok().flatten()).collect())
     }
 
     /// The manifest that this descriptor tells of.
@@ -66,31 +111,14 @@ impl Layout {
         self.document(descriptor, media_type::MANIFEST)
     }
 
-    /// What a manifest refers to, where it can be read and is a referrer.
-    pub(crate) fn subject(&self, descriptor: &Descriptor) -> Option<Digest> {
-        Some(self.manifest(descriptor).ok()?.subject?.digest)
-    }
-
-    /// Those of `referrers` that lead to one of `subjects`, directly or through one another: a signature of an SBOM of an
-    /// image refers to that image.
-    pub(crate) fn referring(
-        &self,
-        mut referrers: BTreeMap<Digest, Descriptor>,
-        mut subjects: BTreeSet<Digest>,
-    ) -> BTreeMap<Digest, Descriptor> {
-        let mut found = BTreeMap::new();
-        loop {
-            let refers = |referrer: &Descriptor| {
-                self.subject(referrer).is_some_and(|subject| subjects.contains(&subject))
-            };
-            let (new, rest): (BTreeMap<_, _>, _) =
-                referrers.into_iter().partition(|(_, referrer)| refers(referrer));
-            if new.is_empty() {
-                return found;
-            }
-            subjects.extend(new.keys());
-            found.extend(new);
-            referrers = rest;
-        }
+    /// What an entry of the index file refers to, where it is a referrer.
+    ///
+    /// # Errors
+    /// A blob that is missing, damaged, or no manifest.
+    pub(crate) fn referrer(&self, descriptor: Descriptor) -> Result<Option<Referrer>, LayoutError> {
+        let manifest = self.manifest(&descriptor)?;
+        let title =
+            manifest.layers.first().and_then(|layer| layer.annotations.get(annotation::TITLE)).cloned();
+        Ok(manifest.subject.map(|subject| Referrer { descriptor, subject: subject.digest, title }))
     }
 }

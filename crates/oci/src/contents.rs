@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use schema::Digest;
 
+use crate::artifact::Referrer;
 use crate::document::{Descriptor, Index, Manifest};
 use crate::error::LayoutError;
 use crate::layout::Layout;
@@ -21,15 +22,6 @@ pub struct Contents {
     pub referrers: Vec<Referrer>,
 }
 
-/// A document about another one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Referrer {
-    /// Its manifest, as lists of referrers have it.
-    pub descriptor: Descriptor,
-    /// The digest of what it is about.
-    pub subject: Digest,
-}
-
 impl Layout {
     /// Everything that `roots` lead to, and what refers to it.
     ///
@@ -41,23 +33,9 @@ impl Layout {
         for root in roots {
             self.gather(root, &mut seen, &mut contents)?;
         }
-        let mut waiting = self.referring(self.unnamed()?, seen.clone());
-        while !waiting.is_empty() {
-            let (ready, rest): (BTreeMap<_, _>, _) = waiting.into_iter().partition(|(_, referrer)| {
-                self.subject(referrer).is_some_and(|subject| seen.contains(&subject))
-            });
-            if ready.is_empty() {
-                // Only a cycle of digests could get here.
-                break;
-            }
-            for (digest, descriptor) in ready {
-                let manifest = self.manifest(&descriptor)?;
-                let Some(subject) = &manifest.subject else { continue };
-                contents.referrers.push(Referrer { subject: subject.digest, descriptor });
-                add_blobs(&mut contents.blobs, &manifest);
-                seen.insert(digest);
-            }
-            waiting = rest;
+        contents.referrers = self.referrers()?.leading_to(seen);
+        for referrer in &contents.referrers {
+            add_blobs(&mut contents.blobs, &self.manifest(&referrer.descriptor)?);
         }
         Ok(contents)
     }
@@ -82,12 +60,6 @@ impl Layout {
         }
         contents.documents.push(descriptor);
         Ok(())
-    }
-
-    /// What the layout lists without a name.
-    pub(crate) fn unnamed(&self) -> Result<BTreeMap<Digest, Descriptor>, LayoutError> {
-        let unnamed = self.entries(self.index()?.1.manifests)?.unnamed;
-        Ok(unnamed.into_iter().map(|descriptor| (descriptor.digest, descriptor)).collect())
     }
 }
 

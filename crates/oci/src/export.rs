@@ -135,15 +135,15 @@ pub fn oci_layout(
                 (&part.descriptor, source.reach(part.images.iter().cloned())?)
             }
         };
-        let referrers =
-            source.referring(source.unnamed()?, blobs.iter().map(|(digest, _)| *digest).collect());
-        blobs.extend(source.reach(referrers.values().cloned())?);
+        let subjects = blobs.iter().map(|(digest, _)| *digest).collect();
+        let referrers = source.referrers()?.leading_to(subjects);
+        blobs.extend(source.reach(referrers.iter().map(|referrer| referrer.descriptor.clone()))?);
         for (digest, size) in blobs {
             writer.put_blob(&digest, &source.bytes(digest, size)?)?;
         }
         writer.set_listing(|listing| {
             listing.names.extend(references.iter().map(|reference| (reference.clone(), named.clone())));
-            listing.referrers.extend(referrers);
+            listing.refer(referrers);
             Ok(())
         })?;
         Ok(())

@@ -34,8 +34,8 @@ mod sweep;
 mod unpack;
 mod writer;
 
-pub use artifact::NewArtifact;
-pub use contents::{Contents, Referrer};
+pub use artifact::{NewArtifact, Referrer, Referrers};
+pub use contents::Contents;
 pub use docker_archive::{ArchiveError, ArchivedImage};
 pub use error::{Fault, LayoutError};
 pub use image::{Image, ImageLayer};

@@ -11,7 +11,7 @@ use rootfs::Content;
 use schema::Digest;
 
 use crate::annotation;
-use crate::artifact::NewArtifact;
+use crate::artifact::{NewArtifact, Referrer, Referrers};
 use crate::atomic::{self, Existing};
 use crate::document::{self, Descriptor, EMPTY};
 use crate::error::{Fault, LayoutError};
@@ -34,7 +34,14 @@ pub struct Listing {
     /// What has a name: an index of images.
     pub names: BTreeMap<Reference, Descriptor>,
     /// What refers to any of them or to their images, by its digest.
-    pub referrers: BTreeMap<Digest, Descriptor>,
+    pub referrers: BTreeMap<Digest, Referrer>,
+}
+
+impl Listing {
+    /// With these referrers too.
+    pub fn refer(&mut self, referrers: impl IntoIterator<Item = Referrer>) {
+        self.referrers.extend(referrers.into_iter().map(|referrer| (referrer.descriptor.digest, referrer)));
+    }
 }
 
 impl<'a> Writer<'a> {
@@ -132,22 +139,35 @@ impl<'a> Writer<'a> {
 
         let (before, mut index) = self.layout.index()?;
         let Entries { named: names, unnamed } = self.layout.entries(std::mem::take(&mut index.manifests))?;
-        let (referrers, others): (Vec<_>, Vec<_>) =
-            unnamed.into_iter().partition(|descriptor| self.refers(descriptor));
-        let referrers = referrers.into_iter().map(|referrer| (referrer.digest, referrer)).collect();
-        let old = Listing { names, referrers };
+        let Unnamed { referrers, damaged, others } = self.unnamed(unnamed);
+        let mut old = Listing { names, ..Listing::default() };
+        old.refer(referrers);
         let mut listing = old.clone();
         change(&mut listing)?;
+        if listing == old && damaged.is_empty() {
+            return Ok(false);
+        }
         let new_names = listing.names.iter().filter(|(name, named)| old.names.get(*name) != Some(named));
         let new_referrers =
             listing.referrers.iter().filter(|(digest, _)| !old.referrers.contains_key(digest));
         new_names
             .map(|(_, descriptor)| descriptor)
-            .chain(new_referrers.map(|(_, descriptor)| descriptor))
+            .chain(new_referrers.map(|(_, referrer)| &referrer.descriptor))
             .try_for_each(|descriptor| self.layout.check(descriptor))?;
 
         let Listing { names, referrers } = listing;
-        let referrers = self.alive(referrers, names.values().chain(&others));
+        let referrers = match self.layout.reach(names.values().chain(&others).cloned()) {
+            Ok(reached) => {
+                let subjects = reached.into_iter().map(|(digest, _)| digest).collect();
+                let alive = referrers.into_values().collect::<Referrers>().leading_to(subjects);
+                alive.into_iter().map(|referrer| (referrer.descriptor.digest, referrer.descriptor)).collect()
+            }
+            // It is not known what they refer to: somebody else's image is damaged.
+            Err(_) => {
+                let all = referrers.into_values().map(|referrer| referrer.descriptor).chain(damaged);
+                all.map(|descriptor| (descriptor.digest, descriptor)).collect::<BTreeMap<_, _>>()
+            }
+        };
         let with_names = names.into_iter().map(|(name, mut descriptor)| {
             descriptor.annotations.insert(annotation::REF_NAME.to_owned(), name.to_string());
             descriptor
@@ -163,30 +183,27 @@ impl<'a> Writer<'a> {
         Ok(true)
     }
 
-    /// Whether an entry without a name is a referrer. One that is damaged is told by the type that it is listed with.
-    fn refers(&self, entry: &Descriptor) -> bool {
-        match self.layout.manifest(entry) {
-            Ok(manifest) => manifest.subject.is_some(),
-            Err(_) => entry.artifact_type.is_some(),
-        }
-    }
-
-    /// The referrers of what `roots` lead to.
-    fn alive<'b>(
-        &self,
-        referrers: BTreeMap<Digest, Descriptor>,
-        roots: impl Iterator<Item = &'b Descriptor>,
-    ) -> BTreeMap<Digest, Descriptor> {
-        if referrers.is_empty() {
-            return referrers;
-        }
-        match self.layout.reach(roots.cloned()) {
-            Ok(reached) => {
-                let subjects = reached.into_iter().map(|(digest, _)| digest).collect();
-                self.layout.referring(referrers, subjects)
+    /// Tells the entries apart that have no name.
+    fn unnamed(&self, entries: Vec<Descriptor>) -> Unnamed {
+        let mut unnamed = Unnamed::default();
+        for entry in entries {
+            match self.layout.referrer(entry.clone()) {
+                Ok(Some(referrer)) => unnamed.referrers.push(referrer),
+                Err(_) if entry.artifact_type.is_some() => unnamed.damaged.push(entry),
+                Ok(None) | Err(_) => unnamed.others.push(entry),
             }
-            // It is not known what they refer to: somebody else's image is damaged.
-            Err(_) => referrers,
         }
+        unnamed
     }
+}
+
+/// The entries of an index file that have no name.
+#[derive(Debug, Default)]
+struct Unnamed {
+    /// Documents about something.
+    referrers: Vec<Referrer>,
+    /// Those that cannot be read, told by the type that they are listed with.
+    damaged: Vec<Descriptor>,
+    /// What other programs put there.
+    others: Vec<Descriptor>,
 }

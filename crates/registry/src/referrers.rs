@@ -78,6 +78,7 @@ mod tests {
         let referrer = |content: &str| Referrer {
             descriptor: Descriptor::of(media_type::MANIFEST, content.as_bytes()),
             subject: Digest::of(b"subject"),
+            title: None,
         };
         let (one, two) = (referrer("one"), referrer("two"));
         let (_, bytes) = joined(Index::new(Vec::new()), &[&one]).expect("a new one");

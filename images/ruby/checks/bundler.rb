@@ -3,9 +3,13 @@
 require "open3"
 require "tmpdir"
 
+# Bundler says so wherever an application uses a gem that comes with Ruby and the source does not have: here `logger`.
+BUILT_IN = /\A\S+ is built in to Ruby, and can't be cached /
+
 def run(*command)
-  output, status = Open3.capture2e(*command)
-  raise "#{command.join(" ")}: #{status}\n#{output}" unless status.success?
+  output, errors, status = Open3.capture3(*command)
+  raise "#{command.join(" ")}: #{status}\n#{output}#{errors}" unless status.success?
+  $stderr.write(*errors.lines.grep_v(BUILT_IN))
   output
 end
 

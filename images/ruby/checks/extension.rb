@@ -5,8 +5,9 @@ require "open3"
 require "tmpdir"
 
 def run(*command)
-  output, status = Open3.capture2e(*command)
-  raise "#{command.join(" ")}: #{status}\n#{output}" unless status.success?
+  output, errors, status = Open3.capture3(*command)
+  raise "#{command.join(" ")}: #{status}\n#{output}#{errors}" unless status.success?
+  $stderr.write(errors)
   output
 end
 

@@ -2,8 +2,10 @@
 
 require "open3"
 
-output, status = Open3.capture2e("gem", "install", "sinatra", "--clear-sources", "--source", ENV.fetch("GEM_SOURCE"))
-raise "gem install sinatra: #{status}\n#{output}" unless status.success?
+command = ["gem", "install", "sinatra", "--clear-sources", "--source", ENV.fetch("GEM_SOURCE")]
+output, errors, status = Open3.capture3(*command)
+raise "gem install sinatra: #{status}\n#{output}#{errors}" unless status.success?
+$stderr.write(errors)
 
 Gem.refresh
 spec = Gem::Specification.find_by_name("sinatra")

@@ -4,8 +4,9 @@ require "open3"
 require "pty"
 require "timeout"
 
-output, status = Open3.capture2e("irb", stdin_data: "x = [1, 2, 3]\nx.sum * 7\n")
-raise "irb over pipes: #{status}\n#{output}" unless status.success? && output.match?(/\b42\b/)
+output, errors, status = Open3.capture3("irb", stdin_data: "x = [1, 2, 3]\nx.sum * 7\n")
+raise "irb over pipes: #{status}\n#{output}#{errors}" unless status.success? && output.match?(/\b42\b/)
+$stderr.write(errors)
 
 # The other end of a terminal: keeps what came, and answers when it is asked where the cursor is.
 class Terminal

@@ -5,8 +5,10 @@ require "open3"
 require "tmpdir"
 
 def install(*gems)
-  output, status = Open3.capture2e("gem", "install", *gems, "--clear-sources", "--source", ENV.fetch("GEM_SOURCE"))
-  raise "gem install #{gems.join(" ")}: #{status}\n#{output}" unless status.success?
+  command = ["gem", "install", *gems, "--clear-sources", "--source", ENV.fetch("GEM_SOURCE")]
+  output, errors, status = Open3.capture3(*command)
+  raise "gem install #{gems.join(" ")}: #{status}\n#{output}#{errors}" unless status.success?
+  $stderr.write(errors)
   Gem.refresh
 end
 

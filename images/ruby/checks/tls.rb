@@ -58,8 +58,9 @@ puts "#{current.count { |one| store.verify(one) }} of #{current.size}", answer
 RUBY
 
 def see(port, environment)
-  output, status = Open3.capture2e(environment, "ruby", "-e", CLIENT, port.to_s)
-  raise "#{status}: #{output}" unless status.success?
+  output, errors, status = Open3.capture3(environment, "ruby", "-e", CLIENT, port.to_s)
+  raise "#{status}: #{output}#{errors}" unless status.success?
+  $stderr.write(errors)
   output.split("\n", 2)
 end
 

@@ -4,8 +4,9 @@ require "open3"
 require "tmpdir"
 
 def run(*command, **options)
-  output, status = Open3.capture2e({ "HOME" => "/nonexistent" }, *command, **options)
-  raise "#{command.join(" ")}: #{status}\n#{output}" unless status.success?
+  output, errors, status = Open3.capture3({ "HOME" => "/nonexistent" }, *command, **options)
+  raise "#{command.join(" ")}: #{status}\n#{output}#{errors}" unless status.success?
+  $stderr.write(errors)
   output.strip
 end
 

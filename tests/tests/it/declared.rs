@@ -312,13 +312,13 @@ fn a_new_document_takes_the_place_of_the_old_one_and_what_others_attached_stays(
         writer.put_artifact(&artifact).expect("it can be put");
         writer
             .set_listing(|listing| {
-                listing.referrers.insert(artifact.descriptor.digest, artifact.descriptor.clone());
+                listing.refer([artifact.referrer.clone()]);
                 Ok(())
             })
             .expect("it can be listed");
     }
     drop(writer);
-    assert_eq!(layout.referrers(&subject.digest).expect("the index").len(), 4);
+    assert_eq!(layout.referrers().expect("the index").of(&subject.digest).count(), 4);
     project.build();
     let titles = referrers(&project).into_keys().filter(|[_, _, about]| *about == subject.digest.to_string());
     let titles: Vec<String> = titles.map(|[_, title, _]| title).collect();

@@ -1,7 +1,7 @@
 //! Documents about images.
 
 use oci::document::Descriptor;
-use oci::{Fault, Layout, NewArtifact, Writer, export};
+use oci::{Fault, Layout, LayoutError, NewArtifact, Referrer, Writer, export};
 use schema::Digest;
 
 use crate::fixture::{files, open, put, put_all, reference, traces};
@@ -13,19 +13,19 @@ const CYCLONEDX: &str = "application/vnd.cyclonedx+json";
 fn put_artifact(writer: &Writer<'_>, subject: &Descriptor, media_type: &str, text: &str) -> Descriptor {
     let artifact = NewArtifact::new(subject, media_type, "about", text.as_bytes().to_vec().into());
     writer.put_artifact(&artifact).unwrap();
-    let descriptor = artifact.descriptor;
-    writer
-        .set_listing(|listing| {
-            listing.referrers.insert(descriptor.digest, descriptor.clone());
-            Ok(())
-        })
-        .unwrap();
-    descriptor
+    list(writer, &artifact).unwrap();
+    artifact.referrer.descriptor
+}
+
+fn list(writer: &Writer<'_>, artifact: &NewArtifact) -> Result<bool, LayoutError> {
+    writer.set_listing(|listing| {
+        listing.refer([artifact.referrer.clone()]);
+        Ok(())
+    })
 }
 
 fn referrers(layout: &Layout, subject: &Descriptor) -> Vec<Digest> {
-    let found = layout.referrers(&subject.digest).unwrap();
-    found.into_iter().map(|descriptor| descriptor.digest).collect()
+    layout.referrers().unwrap().of(&subject.digest).map(|referrer| referrer.descriptor.digest).collect()
 }
 
 #[test]
@@ -53,8 +53,10 @@ fn the_documents_of_an_artifact_never_change() {
     "mediaType":"application/vnd.oci.image.manifest.v1+json",
     "size":611}}
     "#);
-    assert_eq!(artifact.descriptor.artifact_type.as_deref(), Some(SPDX));
-    assert_eq!(artifact.descriptor.digest, Digest::of(&artifact.manifest));
+    let Referrer { descriptor, subject: about, title } = artifact.referrer;
+    assert_eq!(descriptor.artifact_type.as_deref(), Some(SPDX));
+    assert_eq!(descriptor.digest, Digest::of(&artifact.manifest));
+    assert_eq!((about, title.as_deref()), (subject.digest, Some("ruby.spdx.json")));
 }
 
 #[test]
@@ -69,9 +71,13 @@ fn referrers_are_listed_by_their_subject_without_a_name() {
         put_artifact(&writer, &index.images[0], CYCLONEDX, "{}"),
     ];
     of_image.sort_by_key(|descriptor| descriptor.digest);
-    assert_eq!(layout.referrers(&index.descriptor.digest).unwrap(), [of_index]);
-    assert_eq!(layout.referrers(&index.images[0].digest).unwrap(), of_image);
-    assert_eq!(layout.referrers(&index.images[1].digest).unwrap(), []);
+    let found = layout.referrers().unwrap();
+    let of = |subject: &Descriptor| -> Vec<_> {
+        found.of(&subject.digest).map(|referrer| referrer.descriptor.clone()).collect()
+    };
+    assert_eq!(of(&index.descriptor), [of_index]);
+    assert_eq!(of(&index.images[0]), of_image);
+    assert_eq!(of(&index.images[1]), []);
     assert_eq!(layout.references().unwrap().len(), 1);
     let document = layout.manifest(&of_image[0]).unwrap().layers.remove(0);
     assert_eq!(*layout.blob(&document).unwrap(), *b"{}");
@@ -137,30 +143,22 @@ fn what_is_missing_or_damaged() {
     let subject = put(&layout, &["ruby:3.3"], "3.3.8");
     let writer = layout.writer().unwrap();
     let artifact = NewArtifact::new(&subject, SPDX, "about", b"{}{}".to_vec().into());
-    let list = || {
-        writer.set_listing(|listing| {
-            listing.referrers.insert(artifact.descriptor.digest, artifact.descriptor.clone());
-            Ok(())
-        })
-    };
-    let error = list().unwrap_err();
-    assert!(
-        matches!(&*error.fault, Fault::NoBlob(digest) if *digest == artifact.descriptor.digest),
-        "{error}"
-    );
+    let digest = artifact.referrer.descriptor.digest;
+    let error = list(&writer, &artifact).unwrap_err();
+    assert!(matches!(&*error.fault, Fault::NoBlob(missing) if *missing == digest), "{error}");
     writer.put_artifact(&artifact).unwrap();
-    assert!(list().unwrap());
+    assert!(list(&writer, &artifact).unwrap());
 
     // It is repaired by what put it, and goes by itself where nothing does.
-    fs_err::write(layout.blob_path(&artifact.descriptor.digest), "damage").unwrap();
-    assert_eq!(layout.referrers(&subject.digest).unwrap(), []);
+    fs_err::write(layout.blob_path(&digest), "damage").unwrap();
+    assert_eq!(referrers(&layout, &subject), []);
     writer.put_artifact(&artifact).unwrap();
-    assert_eq!(layout.referrers(&subject.digest).unwrap(), std::slice::from_ref(&artifact.descriptor));
-    fs_err::write(layout.blob_path(&artifact.descriptor.digest), "damage").unwrap();
+    assert_eq!(referrers(&layout, &subject), [digest]);
+    fs_err::write(layout.blob_path(&digest), "damage").unwrap();
     assert!(writer.set_refs(|_| ()).unwrap());
     drop(writer);
     layout.remove_unreferenced().unwrap().unwrap();
-    assert!(!layout.blob_path(&artifact.descriptor.digest).exists());
+    assert!(!layout.blob_path(&digest).exists());
 }
 
 #[test]

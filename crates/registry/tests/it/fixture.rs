@@ -111,7 +111,7 @@ pub(crate) fn layout(folder: &Path) -> Layout {
             for name in ["ruby:3.4-trixie", "ruby:3.4"] {
                 listing.names.insert(name.parse().unwrap(), index.descriptor.clone());
             }
-            listing.referrers.extend(about.iter().map(|one| (one.descriptor.digest, one.descriptor.clone())));
+            listing.refer(about.iter().map(|one| one.referrer.clone()));
             Ok(())
         })
         .unwrap();

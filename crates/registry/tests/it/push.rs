@@ -75,7 +75,8 @@ fn referrers_are_found_under_the_tag_of_their_subject_and_others_stay() {
     push(&place, &layout, &to);
     let index = names(&layout).into_values().next().unwrap();
     let subject = index.digest;
-    let about = layout.referrers(&subject).unwrap();
+    let about: Vec<_> =
+        layout.referrers().unwrap().of(&subject).map(|referrer| referrer.descriptor.clone()).collect();
     let tag = format!("sha256-{}", subject.hex());
     let url = format!("http://{}/v2/ruby/manifests/{tag}", server.host());
     let listed = || {
@@ -92,13 +93,14 @@ fn referrers_are_found_under_the_tag_of_their_subject_and_others_stay() {
     writer.put_artifact(&other).unwrap();
     writer
         .set_listing(|listing| {
-            listing.referrers = BTreeMap::from([(other.descriptor.digest, other.descriptor.clone())]);
+            listing.referrers.clear();
+            listing.refer([other.referrer.clone()]);
             Ok(())
         })
         .unwrap();
     let pushed = push(&place, &layout, &to);
     assert_eq!((pushed.sent, pushed.documents), (1, 2));
-    assert_eq!(listed(), [about, vec![other.descriptor]].concat());
+    assert_eq!(listed(), [about, vec![other.referrer.descriptor]].concat());
 }
 
 #[test]
