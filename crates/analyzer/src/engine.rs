@@ -29,8 +29,14 @@ pub(crate) const LIBC: &[u8] = b"libc.so.";
 /// What a program has inside that reads time zones itself.
 const ZONES: &[u8] = b"/zoneinfo";
 
-/// Visits of one generation that one thread takes at a time: most are over in less than a microsecond.
-const BATCH: usize = 64;
+/// How many visits of one generation a thread takes at least. What is loaded when a few programs start is found before a
+/// thread has started.
+const fn batch(reach: Reach) -> usize {
+    match reach {
+        Reach::Everything => 4,
+        Reach::Loaded => 64,
+    }
+}
 
 /// How an ELF object comes to be loaded, which decides where its needs are looked for. The links that lead to it have the
 /// same role; for other files it says nothing.
@@ -256,6 +262,14 @@ impl<'s> Answer<'s> {
 /// Pure: the same files and the same request give the same closure, with any number of threads. Nothing that is read is
 /// run, loaded or linked.
 pub fn analyze(tree: &dyn Filesystem, request: &Request) -> Closure {
+    match request.reach {
+        // Threads walk through folders, and this is one of them: no other waits for it, nor it for them to wake up.
+        Reach::Everything => rayon::scope(|_| follow(tree, request)),
+        Reach::Loaded => follow(tree, request),
+    }
+}
+
+fn follow(tree: &dyn Filesystem, request: &Request) -> Closure {
     let (drops, bad_patterns) = Drops::new(&request.drop);
     let mut scope = Scope::new(tree, drops, &request.search_path);
     let rules = rules(request.reach);
@@ -278,11 +292,10 @@ pub fn analyze(tree: &dyn Filesystem, request: &Request) -> Closure {
                 Some(answer) => vec![answer],
                 None => return work.finish(tree.faults()),
             }
-        } else if generation.len() <= BATCH {
-            // A few programs start no threads.
+        } else if generation.len() <= batch(request.reach) {
             generation.iter().map(answer).collect()
         } else {
-            generation.par_iter().with_min_len(BATCH).map(answer).collect()
+            generation.par_iter().with_min_len(batch(request.reach)).map(answer).collect()
         };
     }
 }

@@ -3,18 +3,38 @@
 use rayon::prelude::*;
 use rootfs::{Entry, Filesystem, RootPath};
 
+/// Children of one folder that one thread looks at in one go.
+const BATCH: usize = 16;
+
 /// Everything below a folder, each folder before what it holds. Of the folders, those are entered that `enters` takes.
 pub(crate) fn below<'t>(
     tree: &'t dyn Filesystem,
     folder: &RootPath,
     enters: impl Fn(&RootPath) -> bool + Sync,
 ) -> Vec<(&'t RootPath, &'t Entry)> {
-    let mut found: Vec<(&RootPath, &Entry)> = tree.children(folder).collect();
+    let found = looking_below(tree, folder, enters, |_, _| ());
+    found.into_iter().map(|(path, entry, ())| (path, entry)).collect()
+}
+
+/// As [`below`], with what a look at each path gives. On a disk, a file is best looked at when its folder was just listed.
+pub(crate) fn looking_below<'t, T: Send + Sync>(
+    tree: &'t dyn Filesystem,
+    folder: &RootPath,
+    enters: impl Fn(&RootPath) -> bool + Sync,
+    look: impl Fn(&RootPath, &Entry) -> T + Sync,
+) -> Vec<(&'t RootPath, &'t Entry, T)> {
+    let children = |folder: &RootPath| {
+        let children: Vec<_> = tree.children(folder).collect();
+        let children = children.into_par_iter().with_min_len(BATCH);
+        children.map(|(path, entry)| (path, entry, look(path, entry)))
+    };
+    let mut found: Vec<_> = children(folder).collect();
     let mut level = 0;
     // Level by level: however deep folders nest, no stack does.
     while level < found.len() {
-        let folders = found[level..].par_iter().filter(|(path, entry)| entry.is_directory() && enters(path));
-        let next = folders.flat_map_iter(|(path, _)| tree.children(path)).collect::<Vec<_>>();
+        let folders = found[level..].par_iter();
+        let folders = folders.filter(|(path, entry, _)| entry.is_directory() && enters(path));
+        let next = folders.flat_map(|(path, ..)| children(path)).collect::<Vec<_>>();
         level = found.len();
         found.extend(next);
     }

@@ -50,6 +50,15 @@ impl Content {
         Self(Bytes::OnDisk(Arc::new(file)))
     }
 
+    /// How many bytes there are. A file on a disk that nobody has read is not read for it, and has as many as there were when
+    /// it was seen.
+    pub fn size(&self) -> u64 {
+        match &self.0 {
+            Bytes::Part { range, .. } => range.len() as u64,
+            Bytes::OnDisk(file) => file.size(),
+        }
+    }
+
     /// Reads the bytes, where that was not done yet. Without it, those of a file that cannot be read look empty.
     pub(crate) fn load(&self) -> Result<Self, Fault> {
         match &self.0 {

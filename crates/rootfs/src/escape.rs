@@ -29,17 +29,18 @@ impl fmt::Debug for Escaped {
 
 pub(crate) fn write_escaped(bytes: &[u8], out: &mut dyn fmt::Write) -> fmt::Result {
     for chunk in bytes.utf8_chunks() {
-        for character in chunk.valid().chars() {
-            if character == '\\' || character.is_control() {
-                let mut buffer = [0; 4];
-                write_hex(character.encode_utf8(&mut buffer).as_bytes(), out)?;
-            } else {
-                out.write_char(character)?;
-            }
+        for part in chunk.valid().split_inclusive(is_escaped) {
+            let plain = part.trim_end_matches(is_escaped);
+            out.write_str(plain)?;
+            write_hex(&part.as_bytes()[plain.len()..], out)?;
         }
         write_hex(chunk.invalid(), out)?;
     }
     Ok(())
+}
+
+fn is_escaped(character: char) -> bool {
+    character == '\\' || character.is_control()
 }
 
 fn write_hex(bytes: &[u8], out: &mut dyn fmt::Write) -> fmt::Result {

@@ -21,7 +21,7 @@ use thiserror::Error;
 
 pub(crate) use self::disk::OnDisk;
 use self::disk::{Disk, Identity, is_made_up};
-use self::known::{Known, Node};
+use self::known::{Known, Node, Place};
 use crate::beneath::{self, open};
 use crate::content::Content;
 use crate::entry::{Entry, File, Inode, Kind, Metadata, Origin};
@@ -76,7 +76,7 @@ struct Found {
     /// Whether this is a folder that counts as empty, since the kernel makes up what is in it.
     is_made_up: bool,
     /// What the folder holds, in order: each is known, and there.
-    listing: OnceLock<Box<[Arc<Node>]>>,
+    listing: OnceLock<Box<[Place]>>,
 }
 
 impl LiveRoot {
@@ -135,7 +135,7 @@ impl LiveRoot {
         Ok(())
     }
 
-    fn node(&self, path: &[u8]) -> Option<&Arc<Node>> {
+    fn node(&self, path: &[u8]) -> Option<&Node> {
         if let Some(node) = self.known.get(path) {
             return Some(node);
         }
@@ -173,8 +173,8 @@ impl LiveRoot {
     }
 
     /// Lists a folder, and looks at all that it holds.
-    fn list(&self, folder: &Node, device: u64) -> Box<[Arc<Node>]> {
-        let mut nodes = Vec::new();
+    fn list(&self, folder: &Node, device: u64) -> Box<[Place]> {
+        let mut nodes: Vec<&Node> = Vec::new();
         let listed = self.disk.list(&folder.path, |fd, name| {
             let Ok(path) = folder.path.join(name.to_bytes()) else {
                 // Longer than Linux takes in one path.
@@ -193,14 +193,14 @@ impl LiveRoot {
                 self.known.insert(path, found)
             });
             if node.found.is_some() {
-                nodes.push(Arc::clone(node));
+                nodes.push(node);
             }
         });
         if let Err(error) = listed {
             self.disk.note(&folder.path, Attempt::List, error);
         }
         nodes.sort_unstable_by(|a, b| a.path.cmp(&b.path));
-        nodes.into()
+        nodes.into_iter().map(|node| node.place).collect()
     }
 
     /// What is at a path, where it is something that a root has.
@@ -230,7 +230,8 @@ impl LiveRoot {
     fn file(&self, path: &RootPath, stat: &Stat) -> File {
         let identity = Identity::of(stat);
         let new = || {
-            let content = Content::on_disk(OnDisk::new(&self.disk, path, identity));
+            let size = u64::try_from(stat.st_size).unwrap_or_default();
+            let content = Content::on_disk(OnDisk::new(&self.disk, path, identity, size));
             File { content, inode: Inode::unique() }
         };
         if stat.st_nlink == 1 {
@@ -260,7 +261,7 @@ impl Filesystem for LiveRoot {
         let Some(node) = self.node(folder.as_bytes()) else { return Box::new(std::iter::empty()) };
         let listed = node.found.as_ref().filter(|found| found.entry.is_directory() && !found.is_made_up);
         let nodes = listed.map(|found| &**found.listing.get_or_init(|| self.list(node, found.device)));
-        Box::new(nodes.unwrap_or_default().iter().filter_map(|node| node.there()))
+        Box::new(nodes.unwrap_or_default().iter().filter_map(|&place| self.known.at(place).there()))
     }
 
     fn faults(&self) -> Vec<Fault> {

@@ -122,7 +122,7 @@ impl Totals {
                 Kind::File(file) => {
                     totals.files += 1;
                     if inodes.insert(file.inode) {
-                        totals.bytes += file.content.len() as u64;
+                        totals.bytes += file.content.size();
                     }
                 }
             }
@@ -201,7 +201,7 @@ impl<'a> FileRecord<'a> {
 
 fn size(entry: &Entry) -> Option<u64> {
     match &entry.kind {
-        Kind::File(file) => Some(file.content.len() as u64),
+        Kind::File(file) => Some(file.content.size()),
         Kind::Directory | Kind::Symlink(_) => None,
     }
 }

@@ -1,8 +1,10 @@
 //! What people call files, in terms of the root filesystem: a path as they write it, a glob, or a program's name.
 
 use analyzer::Wanted;
-use anyhow::Context;
-use rootfs::{Filesystem, RootPath};
+use anyhow::{Context, bail};
+use rootfs::{Filesystem, Kind, RootPath};
+
+use crate::ending::Advice;
 
 /// What makes a text a glob.
 pub(crate) const WILDCARDS: [char; 4] = ['*', '?', '[', '{'];
@@ -40,6 +42,13 @@ impl Locator<'_> {
 
     /// A path, absolute or from the folder on. A `..` leads out of where the links before it lead.
     pub(crate) fn path(&self, text: &[u8]) -> anyhow::Result<RootPath> {
+        if text.is_empty() {
+            bail!(Advice {
+                problem: "a word that should name a file is empty".to_owned(),
+                hint: "a command that should have given a path may have found nothing; `/` means everything"
+                    .to_owned(),
+            });
+        }
         let mut path = if text.starts_with(b"/") { RootPath::root() } else { self.folder.clone() };
         for name in text.split(|&byte| byte == b'/') {
             path = match name {
@@ -68,7 +77,10 @@ impl Locator<'_> {
 
     fn program(&self, name: &[u8]) -> Option<RootPath> {
         let mut places = self.search_path.iter().filter_map(|folder| folder.join(name).ok());
-        places.find(|path| self.filesystem.resolve(path).is_ok())
+        places.find(|path| {
+            let found = self.filesystem.resolve(path).ok().and_then(|real| self.filesystem.get(&real.path));
+            found.is_some_and(|entry| matches!(entry.kind, Kind::File(_)))
+        })
     }
 
     fn exists(&self, path: &RootPath) -> bool {

@@ -21,8 +21,9 @@ use crate::{tree_view, why};
 /// Does what the flags say.
 pub(crate) fn run(cli: &Cli, printer: &Printer) -> anyhow::Result<Ending> {
     note_flags(cli, printer);
-    let live = LiveRoot::open(&cli.root)?;
-    let job = Job::new(cli, &live)?;
+    // It is there until the end, when the system takes its memory faster than thousands of paths are given back.
+    let live: &LiveRoot = Box::leak(Box::new(LiveRoot::open(&cli.root)?));
+    let job = Job::new(cli, live)?;
     if let Some(target) = &job.target {
         if target.is_stdout() && (cli.json || cli.tree || cli.why.is_some()) {
             bail!("cannot write a tar and a report to standard output at once");
@@ -33,19 +34,18 @@ pub(crate) fn run(cli: &Cli, printer: &Printer) -> anyhow::Result<Ending> {
     let runner = Runner::new(cli, &job, printer);
 
     let mut request = job.request.clone();
-    let mut closure = analyze(&live, &request);
+    let mut closure = analyze(live, &request);
     let mut missed = Vec::new();
     if running::is_traced(cli) {
-        let Some(traced) = runner.trace(cli, &job, &live, &closure)? else { return Ok(Ending::Bad) };
+        let Some(traced) = runner.trace(cli, &job, live, &closure)? else { return Ok(Ending::Bad) };
         (request, missed) = traced;
-        closure = analyze(&live, &request);
+        closure = analyze(live, &request);
     }
 
     let tolerance = Tolerance { keys: &cli.accept, excludes: &job.excludes, bases: &bases };
     let judged = tolerance.judge(&closure);
     let unmet = judgement::unmet(&judged).count();
-    let answer =
-        Answer { live: &live, request: &request, closure: &closure, judged: &judged, missed: &missed };
+    let answer = Answer { live, request: &request, closure: &closure, judged: &judged, missed: &missed };
     if let Some(path) = &job.why {
         return answer.show_why(path, printer);
     }
@@ -70,8 +70,8 @@ pub(crate) fn run(cli: &Cli, printer: &Printer) -> anyhow::Result<Ending> {
     if cli.dry_run || (job.target.is_none() && !tests) {
         return Ok(Ending::Good);
     }
-    let bundle = bundle::make(&live, &closure, &bases, &job)?;
-    if !is_same_elsewhere(&job, &judged, &bundle, printer)? || !runner.test(cli, &job, &live, &bundle.tree)? {
+    let bundle = bundle::make(live, &closure, &bases, &job)?;
+    if !is_same_elsewhere(&job, &judged, &bundle, printer)? || !runner.test(cli, &job, live, &bundle.tree)? {
         return Ok(Ending::Bad);
     }
     if let Some(target) = &job.target {

@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use rayon::prelude::*;
 use rootfs::{Entry, Kind, RootPath};
 
 use super::Rule;
@@ -14,9 +13,6 @@ use crate::nature::Nature;
 use crate::ruby::{Holds, LibraryFolder, Ruby as Installation, is_rbconfig};
 use crate::scope::Scope;
 use crate::walk;
-
-/// Files that one thread looks at in one go.
-const BATCH: usize = 16;
 
 pub(super) struct Ruby;
 
@@ -102,14 +98,12 @@ impl Ruby {
                 inside.iter().all(|inner| !path.starts_with(&inner.path))
                     && !is_of_another_version(ruby, folder, path)
             };
-            let below = walk::below(scope.tree, &folder.path, is_left);
-            let below = below.into_par_iter().with_min_len(BATCH).filter(|(path, _)| is_left(path));
-            // On a disk, this is what reads the files.
-            let is_object = |path, entry: &Entry| match &entry.kind {
-                Kind::File(file) => scope.nature(path, file) == Nature::Object,
-                Kind::Directory | Kind::Symlink(_) => false,
+            let is_object = |path: &RootPath, entry: &Entry| match &entry.kind {
+                Kind::File(file) => is_left(path).then(|| scope.nature(path, file) == Nature::Object),
+                Kind::Directory | Kind::Symlink(_) => is_left(path).then_some(false),
             };
-            let below = below.map(|(path, entry)| (path, is_object(path, entry))).collect::<Vec<_>>();
+            let below = walk::looking_below(scope.tree, &folder.path, is_left, is_object);
+            let below = below.into_iter().filter_map(|(path, _, is_object)| Some((path, is_object?)));
             for (path, is_object) in std::iter::once((&folder.path, false)).chain(below) {
                 answer.real(path.clone(), role.clone(), reasons.of(folder, path, is_object), Strength::Soft);
             }

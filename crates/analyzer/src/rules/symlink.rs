@@ -1,6 +1,8 @@
 //! A link needs what it leads to, and the links on the way there.
 
-use rootfs::{Kind, RootPath};
+use std::sync::Arc;
+
+use rootfs::{Kind, ResolveError, RootPath};
 
 use super::Rule;
 use crate::engine::{Answer, Strength, Visit, escaped};
@@ -20,11 +22,14 @@ impl Rule for Symlink {
         let reason = self.reason(visit, "link target");
         let folder = visit.path.parent().unwrap_or_else(RootPath::root);
         // The tree knows how many links are too many; the text, which folders it leads through.
-        let known = scope.tree.resolve(visit.path).ok();
-        match known.and_then(|_| resolve_from(scope.tree, &folder, target)) {
+        let known = scope.tree.resolve(visit.path);
+        let because = match known {
+            Err(ResolveError::TooManyLinks { .. }) => "link target, since links lead on and on".into(),
+            _ => Arc::clone(&reason.because),
+        };
+        match known.ok().and_then(|_| resolve_from(scope.tree, &folder, target)) {
             Some(resolved) => answer.resolved(resolved, visit.role.clone(), reason, Strength::Hard),
-            None => answer
-                .find(reason.from, FindingKind::NotFound { path: escaped(target), because: reason.because }),
+            None => answer.find(reason.from, FindingKind::NotFound { path: escaped(target), because }),
         }
     }
 }
@@ -75,7 +80,8 @@ mod tests {
 
     #[test]
     fn a_link_to_nothing_is_a_finding() {
-        for target in ["none", "/none", "a", "file/below"] {
+        let endless = ", since links lead on and on";
+        for (target, more) in [("none", ""), ("/none", ""), ("a", endless), ("file/below", "")] {
             let tree = tree(&[("/a/a", format!("-> {target}").as_str()), ("/a/file", "")]);
             assert_eq!(
                 closure_of(&tree, &["/a/*"]),
@@ -83,7 +89,7 @@ mod tests {
                     "/a: folder of /a/a",
                     "/a/a: root: wanted",
                     "/a/file: root: wanted",
-                    &format!("! /a/a: cannot find {target}, its link target"),
+                    &format!("! /a/a: cannot find {target}, its link target{more}"),
                 ]
             );
         }

@@ -75,23 +75,34 @@ pub(crate) struct OnDisk {
     disk: Arc<Disk>,
     path: RootPath,
     identity: Identity,
-    content: OnceLock<Result<Content, Fault>>,
+    /// How many bytes it had when it was seen.
+    size: u64,
+    /// In a box: few files of a large root are read as a whole.
+    content: OnceLock<Box<Result<Content, Fault>>>,
 }
 
 impl OnDisk {
-    pub(super) fn new(disk: &Arc<Disk>, path: &RootPath, identity: Identity) -> Self {
-        Self { disk: Arc::clone(disk), path: path.clone(), identity, content: OnceLock::new() }
+    pub(super) fn new(disk: &Arc<Disk>, path: &RootPath, identity: Identity, size: u64) -> Self {
+        Self { disk: Arc::clone(disk), path: path.clone(), identity, size, content: OnceLock::new() }
+    }
+
+    /// How many bytes it has: those that were read, or as many as there were when it was seen.
+    pub(crate) fn size(&self) -> u64 {
+        match self.content.get().map(|read| &**read) {
+            Some(Ok(content)) => content.size(),
+            Some(Err(_)) | None => self.size,
+        }
     }
 
     pub(crate) fn content(&self) -> Result<&Content, Fault> {
         let read = || {
-            self.disk.read(&self.path, self.identity).map_err(|error| {
+            Box::new(self.disk.read(&self.path, self.identity).map_err(|error| {
                 let fault = fault(&self.path, Attempt::Read, error);
                 self.disk.record(fault.clone());
                 fault
-            })
+            }))
         };
-        self.content.get_or_init(read).as_ref().map_err(Clone::clone)
+        (**self.content.get_or_init(read)).as_ref().map_err(Clone::clone)
     }
 
     /// Lends the bytes, at most the first `most`, and keeps them only where they were kept before, or are so many that they

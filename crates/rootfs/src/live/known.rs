@@ -1,27 +1,29 @@
-//! What has been looked up in a root on a disk: a map that only grows, so that what is in it can be lent out while others
-//! add to it.
+//! What has been looked up in a root on a disk: it only grows, so that what is in it can be lent out while others add to it.
 //!
-//! A slot is filled once and never emptied. The hash of a path leads from slot to slot, a few bits at a time, to the one
-//! that has the path, or to an empty one.
+//! Nodes stand one behind the other, in the order in which they came, and never move. An index says where the node of a
+//! path stands; it is in parts, and whoever asks locks one of them for a moment.
 
+use std::array;
 use std::hash::BuildHasher;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use foldhash::fast::RandomState;
+use hashbrown::HashTable;
 
 use crate::entry::Entry;
 use crate::live::Found;
 use crate::path::RootPath;
 
-/// How many bits of a hash choose the first slot: enough for what one program needs.
-const FIRST_BITS: u32 = 10;
-/// How many bits choose each further one.
-const BITS: u32 = 2;
+/// How many parts the index has: threads that ask at once seldom meet in one.
+const PARTS: usize = 64;
+/// How many paths a part has room for at first: together as many as a language with its libraries has files.
+const ROOM: usize = 56;
 
 /// Paths that were looked up, with what is there.
 pub(super) struct Known {
     hasher: RandomState,
-    first: Box<[Slot]>,
+    nodes: boxcar::Vec<Node>,
+    index: [Mutex<HashTable<Place>>; PARTS],
 }
 
 /// One path that was looked up.
@@ -29,11 +31,12 @@ pub(super) struct Node {
     pub(super) path: RootPath,
     /// What is there; `None` where nothing is.
     pub(super) found: Option<Found>,
-    hash: u64,
-    further: [Slot; 1 << BITS],
+    pub(super) place: Place,
 }
 
-type Slot = OnceLock<Arc<Node>>;
+/// Where a node stands among all.
+#[derive(Clone, Copy)]
+pub(super) struct Place(u32);
 
 impl Node {
     /// The path with its entry, where something is there.
@@ -44,47 +47,41 @@ impl Node {
 
 impl Known {
     pub(super) fn new() -> Self {
-        let first = std::iter::repeat_with(Slot::new).take(1 << FIRST_BITS).collect();
-        Self { hasher: RandomState::default(), first }
+        let index = array::from_fn(|_| Mutex::new(HashTable::with_capacity(ROOM)));
+        Self { hasher: RandomState::default(), nodes: boxcar::Vec::new(), index }
     }
 
-    pub(super) fn get(&self, path: &[u8]) -> Option<&Arc<Node>> {
-        self.seek(self.hasher.hash_one(path), path).ok()
+    pub(super) fn get(&self, path: &[u8]) -> Option<&Node> {
+        let hash = self.hasher.hash_one(path);
+        let place = *self.part(hash).find(hash, |&place| self.at(place).path.as_bytes() == path)?;
+        Some(self.at(place))
     }
 
     /// Puts in what was found at a path, unless somebody else has done so before; gives back what counts.
-    pub(super) fn insert(&self, path: RootPath, found: Option<Found>) -> &Arc<Node> {
+    pub(super) fn insert(&self, path: RootPath, found: Option<Found>) -> &Node {
         let hash = self.hasher.hash_one(path.as_bytes());
-        let mut node = Arc::new(Node { path, found, hash, further: Default::default() });
-        loop {
-            match self.seek(hash, node.path.as_bytes()) {
-                Ok(known) => return known,
-                Err(slot) => match slot.set(node) {
-                    Ok(()) => return slot.get().expect("a slot that was just filled"),
-                    // Another path, or this one, has taken it meanwhile.
-                    Err(refused) => node = refused,
-                },
-            }
+        let mut part = self.part(hash);
+        if let Some(&known) = part.find(hash, |&place| self.at(place).path == path) {
+            return self.at(known);
         }
+        let number = self.nodes.push_with(|number| {
+            let place = Place(u32::try_from(number).expect("a root with less than four billion paths"));
+            Node { path, found, place }
+        });
+        let node = &self.nodes[number];
+        part.insert_unique(hash, node.place, |&place| self.hasher.hash_one(self.at(place).path.as_bytes()));
+        node
     }
 
-    /// The path with this hash, or the slot where it belongs, which was empty. Each slot is looked at once: who looks again may
-    /// find another path in it.
-    fn seek(&self, hash: u64, path: &[u8]) -> Result<&Arc<Node>, &Slot> {
-        let mut rest = hash;
-        let mut slots = &*self.first;
-        let mut bits = FIRST_BITS;
-        loop {
-            let mask = (1 << bits) - 1;
-            let slot = &slots[usize::try_from(rest & mask).unwrap_or_default()];
-            match slot.get() {
-                None => return Err(slot),
-                Some(node) if node.hash == hash && node.path.as_bytes() == path => return Ok(node),
-                Some(node) => slots = &node.further,
-            }
-            rest >>= bits;
-            bits = BITS;
-        }
+    /// The node at a place that a node of these says.
+    pub(super) fn at(&self, place: Place) -> &Node {
+        &self.nodes[place.0 as usize]
+    }
+
+    /// The part of the index that has the paths with this hash. A table takes the low bits and the highest seven.
+    fn part(&self, hash: u64) -> MutexGuard<'_, HashTable<Place>> {
+        let part = usize::try_from(hash >> 40).unwrap_or_default() % PARTS;
+        self.index[part].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -109,8 +106,10 @@ mod tests {
                             // Half of them are everybody's.
                             let owner = thread * (number % 2);
                             let path = RootPath::parse(format!("/{owner}/{number}")).unwrap();
-                            assert_eq!(known.insert(path.clone(), None).path, path);
-                            assert_eq!(known.get(path.as_bytes()).unwrap().path, path);
+                            let node = known.insert(path.clone(), None);
+                            assert_eq!(node.path, path);
+                            assert_eq!(known.at(node.place).path, path);
+                            assert!(std::ptr::eq(known.get(path.as_bytes()).unwrap(), node));
                         }
                     });
                 }

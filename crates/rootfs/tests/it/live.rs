@@ -256,7 +256,12 @@ fn a_glance_sees_as_much_as_was_asked_for_and_keeps_nothing() {
         Kind::File(file) => file.content.glance(most, |bytes| String::from_utf8(bytes.to_vec()).unwrap()),
         kind => panic!("{at} is {kind:?}"),
     };
+    let size = |at: &str| match &root.get(&path(at)).unwrap().kind {
+        Kind::File(file) => file.content.size(),
+        kind => panic!("{at} is {kind:?}"),
+    };
     for is_kept in [false, true] {
+        assert_eq!(["/short", "/empty", "/long"].map(size), [5, 0, 200_000], "{is_kept}");
         for (at, most, wanted) in [
             ("/short", 0, ""),
             ("/short", 3, "sho"),

@@ -15,6 +15,9 @@ fn words_that_do_not_fit_together() {
     root.run(&["--json", "--tree", "app"]).is(2);
     root.run(&["app", "out", "--root", "/none"]).is(2);
     root.run(&["app", "out", "--root", "list"]).is(2);
+    // As what `"$(which none)"` leaves.
+    root.run(&["-n", ""]).is(2).says("is empty");
+    root.run(&["", "out"]).is(2).says("is empty");
     let nowhere = crate::fixture::run_in(&root.beside(""), &["--root", "none", "-n", "app"]);
     nowhere.is(2).says("none");
     assert!(root.left().is_empty());

@@ -32,6 +32,13 @@ fn globs_add_and_take_away() {
 }
 
 #[test]
+fn a_dot_is_the_folder_and_no_program() {
+    let root = Root::usual();
+    let everything = root.run(&["-n", "."]).is(0);
+    assert!(everything.stdout.contains("/etc/app.conf\n"), "{}", everything.stdout);
+}
+
+#[test]
 fn what_a_base_has_is_left_out() {
     let root = Root::usual();
     root.run(&["app", "base"]).is(0);
