@@ -443,7 +443,7 @@ impl Builder {
         };
         let inventory =
             subject.take().map_err(|source| BuildError::Inventory { image: name.clone(), source })?;
-        let json = serde_json::to_vec(&inventory).expect("strings and lists of them can be written as JSON");
+        let json = inventory.to_json();
         self.store.derive(INVENTORY, &step.key, |out| out.write_all(&json).map_err(BuildError::Keep))?;
 
         let own = recorded(&stack, &selection, stored);
@@ -456,7 +456,7 @@ impl Builder {
     /// What is in the layers of a step and of those below, which is known once the step is built.
     pub(crate) fn inventory(&self, step: &Digest) -> Result<sbom::Contents, BuildError> {
         let blob = self.store.derived(INVENTORY, step)?.ok_or(BuildError::InventoryGone)?;
-        serde_json::from_slice(blob.content()).map_err(|_| BuildError::InventoryGone)
+        sbom::Contents::from_json(blob.content()).map_err(|_| BuildError::InventoryGone)
     }
 
     /// Opens the packages of a step; those that the image below has beside them come last.

@@ -1,7 +1,8 @@
 //! What is built when: a Ruby that has to be compiled takes minutes, so every image that does not wait for one is built,
 //! named and checked meanwhile.
 
-use std::collections::BTreeSet;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use oci::Layout;
@@ -110,12 +111,16 @@ impl Builder {
         targets: &[Target],
     ) -> Result<BTreeSet<usize>, BuildError> {
         let placed = Placed::default();
+        // All variants of a row have the same Ruby, and to see whether it is there whole, it is read.
+        let mut compiled = BTreeMap::new();
         let mut waiting = BTreeSet::new();
         for (position, target) in targets.iter().enumerate() {
-            if let Some(recipe) = self.recipe(lock, target)?
-                && !self.is_compiled(&recipe)?
-                && self.known(layout, &placed, lock, target)?.is_none()
-            {
+            let Some(recipe) = self.recipe(lock, target)? else { continue };
+            let is_compiled = match compiled.entry(recipe.digest()) {
+                Entry::Occupied(known) => *known.get(),
+                Entry::Vacant(unknown) => *unknown.insert(self.is_compiled(&recipe)?),
+            };
+            if !is_compiled && self.known(layout, &placed, lock, target)?.is_none() {
                 waiting.insert(position);
             }
         }

@@ -36,6 +36,22 @@ pub struct Contents {
     pub files: Vec<File>,
 }
 
+// Thousands of files with their sums: written and read here, in a crate that is compiled to be fast.
+impl Contents {
+    /// It as JSON, to be kept.
+    pub fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("texts and lists of them can be written as JSON")
+    }
+
+    /// What [`Self::to_json`] wrote.
+    ///
+    /// # Errors
+    /// Bytes that are something else.
+    pub fn from_json(json: &[u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice(json)
+    }
+}
+
 /// An image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Image {
