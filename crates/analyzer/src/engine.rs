@@ -440,6 +440,10 @@ impl Work {
     /// Notes the answers, and gives back what they reached for the first time.
     fn take(&mut self, answers: Vec<Answer<'_>>) -> Vec<Next> {
         let mut generation = Vec::new();
+        // At once: in a large root, a map that grows step by step hashes every path again and again.
+        let reached = answers.iter().map(|answer| answer.reached.len()).sum();
+        self.places.reserve(reached);
+        self.kept.reserve(reached);
         for answer in answers {
             self.dropped.extend(answer.dropped);
             self.findings.extend(answer.findings);
