@@ -381,7 +381,7 @@ time-limit = 7
 
     fn message(record: &CheckRecord) -> Option<&str> {
         match &record.outcome {
-            CheckOutcome::Passed => None,
+            CheckOutcome::Passed { .. } => None,
             CheckOutcome::Failed { message, .. } | CheckOutcome::NotRun { why: message } => Some(message),
         }
     }

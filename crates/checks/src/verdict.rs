@@ -6,7 +6,7 @@ use schema::run::CheckOutcome;
 use crate::engine::{Ending, Outcome};
 use crate::suite::Subject;
 
-/// How much of each output a failed check shows, from its end, in bytes.
+/// How much of each output the record of a check has, from its end, in bytes.
 const SHOWN: usize = 4096;
 
 /// Compares an outcome with what the check expects of its subject. A check that warns has failed: what is left out of an image
@@ -21,7 +21,7 @@ pub(crate) fn verdict(check: &Check, subject: &Subject<'_>, outcome: &Outcome) -
         || (!outcome.stderr.is_empty()).then(|| "it passes, but for warnings on standard error".to_owned());
     let fault = fault(outcome).map(|fault| format!("it {fault}"));
     match fault.or_else(lacks).or_else(warns) {
-        None => CheckOutcome::Passed,
+        None => CheckOutcome::Passed { output: end(&outcome.stdout) },
         Some(message) => failed(message, outcome),
     }
 }
@@ -113,7 +113,11 @@ mod tests {
             (None, "", false),
         ] {
             let verdict = verdict_of(&check(Some("{yjit}")), yjit, &outcome(Ending::Exited(0), output));
-            assert_eq!(verdict == CheckOutcome::Passed, passes, "{yjit:?}, {output}: {verdict:?}");
+            assert_eq!(
+                matches!(verdict, CheckOutcome::Passed { .. }),
+                passes,
+                "{yjit:?}, {output}: {verdict:?}"
+            );
         }
     }
 
@@ -131,7 +135,8 @@ mod tests {
             (Some("ruby"), "", false),
         ] {
             let verdict = verdict_of(&check(wanted), None, &outcome(Ending::Exited(0), output));
-            assert_eq!(verdict == CheckOutcome::Passed, passes, "{wanted:?} in {output:?}: {verdict:?}");
+            let passed = CheckOutcome::Passed { output: output.to_owned() };
+            assert_eq!(verdict == passed, passes, "{wanted:?} in {output:?}: {verdict:?}");
         }
     }
 

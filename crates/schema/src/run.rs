@@ -162,7 +162,11 @@ pub struct CheckRecord {
 #[serde(rename_all = "kebab-case", tag = "outcome")]
 pub enum CheckOutcome {
     /// As it should.
-    Passed,
+    Passed {
+        /// The end of standard output.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        output: String,
+    },
     /// It did not begin: nothing here runs the image's programs.
     NotRun {
         /// What is missing.
@@ -182,7 +186,7 @@ pub enum CheckOutcome {
 impl CheckRecord {
     /// Whether it ended as it should.
     pub fn passed(&self) -> bool {
-        self.outcome == CheckOutcome::Passed
+        matches!(self.outcome, CheckOutcome::Passed { .. })
     }
 }
 
@@ -196,7 +200,7 @@ impl ImageRecord {
     pub fn checks_not_run(&self) -> impl Iterator<Item = (&CheckRecord, &str)> {
         self.checks.iter().filter_map(|check| match &check.outcome {
             CheckOutcome::NotRun { why } => Some((check, why.as_str())),
-            CheckOutcome::Passed | CheckOutcome::Failed { .. } => None,
+            CheckOutcome::Passed { .. } | CheckOutcome::Failed { .. } => None,
         })
     }
 }
@@ -291,6 +295,8 @@ mod tests {
         let text = record.render();
         assert_eq!(RunRecord::parse(&text).unwrap(), record);
         assert_eq!(record.images[0].checks_passed(), 0);
+        let of_before: CheckOutcome = serde_json::from_str("{\"outcome\":\"passed\"}").unwrap();
+        assert_eq!(of_before, CheckOutcome::Passed { output: String::new() });
         let not_run = record.images[0].checks_not_run().map(|(check, why)| (&*check.name, why));
         assert_eq!(not_run.collect::<Vec<_>>(), [("tls", "no emulator")]);
         let earlier = RunRecord::parse(&text.replace("      \"zstd\": 1,\n", "")).unwrap();

@@ -193,17 +193,18 @@ fn check_list(record: &ImageRecord) -> String {
 }
 
 fn check(CheckRecord { name, proves, outcome, milliseconds }: &CheckRecord) -> String {
+    let said = |output: &str, errors: &str| {
+        let shown = |title: &str, text: &str| match text.is_empty() {
+            true => String::new(),
+            false => format!("<h4>{title}</h4>\n<pre>{}</pre>\n", escape(text)),
+        };
+        shown("Output", output) + &shown("Errors", errors)
+    };
     let (class, word, more) = match outcome {
-        CheckOutcome::Passed => ("passed", "passed", String::new()),
+        CheckOutcome::Passed { output } => ("passed", "passed", said(output, "")),
         CheckOutcome::NotRun { why } => ("not-run", "not run", format!("<p>{}</p>\n", escape(why))),
         CheckOutcome::Failed { message, output, errors } => {
-            let shown = |title: &str, text: &str| match text.is_empty() {
-                true => String::new(),
-                false => format!("<h4>{title}</h4>\n<pre>{}</pre>\n", escape(text)),
-            };
-            let more =
-                format!("<p>{}</p>\n{}{}", escape(message), shown("Output", output), shown("Errors", errors));
-            ("failed", "FAILED", more)
+            ("failed", "FAILED", format!("<p>{}</p>\n{}", escape(message), said(output, errors)))
         }
     };
     let open = if class == "failed" { " open" } else { "" };
@@ -376,6 +377,9 @@ mod tests {
         <h2>Checks</h2>
         <details class="passed"><summary>passed: ruby -v <span class="time">9 ms</span></summary>
         <p>Proves: it starts</p>
+        <h4>Output</h4>
+        <pre>ruby 3.3.8
+        </pre>
         </details>
         <details class="failed" open><summary>FAILED: ruby -v <span class="time">9 ms</span></summary>
         <p>Proves: it starts</p>
