@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use schema::Architecture;
+use schema::reference::{Reference, Repository};
 
 /// Builds, checks and hands on distroless Ruby images.
 #[derive(Debug, Parser)]
@@ -36,10 +37,19 @@ pub(crate) enum Verb {
     Why(WhyFlags),
     /// Run a command in an image
     Run(RunFlags),
+    /// Hand an image to Docker or Podman, under all of its names
+    Load(LoadFlags),
     /// Hand an image on as an OCI layout, an archive for `docker load`, or a folder
     Export(ExportFlags),
     /// Send images to a registry, and set their tags once everything is there
     Push(PushFlags),
+    /// Show which tags a release would set, or release: every image of the matrix whose checks passed, under all its tags
+    Release(ReleaseFlags),
+    /// Hand on what this machine built, or join what others handed on: builds on several machines
+    #[command(subcommand)]
+    Part(PartVerb),
+    /// Sign what was released, and attest what is in it and where it comes from, with cosign
+    Sign(SignFlags),
     /// Show what differs between two images or two runs; the status is 0 where nothing does, 1 where something does
     Diff(DiffFlags),
     /// Write the sizes in the README, or a site about the images, from the last run
@@ -118,6 +128,12 @@ pub(crate) struct BuildOptions {
     /// Build for this architecture instead of the matrix's
     #[arg(long, value_name = "ARCHITECTURE")]
     pub(crate) arch: Option<Architecture>,
+    /// Take what was compiled and packed elsewhere from a cache in a registry, as in registry.example.org/team/ruby-cache
+    #[arg(long, value_name = "REGISTRY/REPOSITORY")]
+    pub(crate) cache_from: Option<Repository>,
+    /// Put what was compiled and packed here into such a cache
+    #[arg(long, value_name = "REGISTRY/REPOSITORY")]
+    pub(crate) cache_to: Option<Repository>,
     /// Threads to work with; as many as there are cores by default
     #[arg(long, value_name = "N")]
     pub(crate) jobs: Option<std::num::NonZeroUsize>,
@@ -125,7 +141,7 @@ pub(crate) struct BuildOptions {
     pub(crate) packages: PackageOptions,
 }
 
-/// Which variants, and which groups of rows.
+/// Which variants, and which rows.
 #[derive(Debug, Args)]
 pub(crate) struct KindOptions {
     /// Only this variant, also one that is built on demand, or `all` of them; may be given several times
@@ -134,6 +150,9 @@ pub(crate) struct KindOptions {
     /// Only the rows of this group, which are not built with the matrix, or `all` rows; may be given several times
     #[arg(long = "group", value_name = "NAME")]
     pub(crate) groups: Vec<String>,
+    /// Only this row, as in 3.3-trixie, whatever group it is in; may be given several times
+    #[arg(long = "row", value_name = "NAME", conflicts_with = "groups")]
+    pub(crate) rows: Vec<String>,
 }
 
 /// Where packages come from, and which.
@@ -191,6 +210,13 @@ pub(crate) struct ListFlags {
     /// The images for this architecture instead of this machine's
     #[arg(long, value_name = "ARCHITECTURE")]
     pub(crate) arch: Option<Architecture>,
+    /// Instead, the jobs that a build on several machines consists of: one for each row and architecture. As JSON they are a
+    /// `strategy.matrix` of GitHub Actions
+    #[arg(long, conflicts_with = "arch")]
+    pub(crate) jobs: bool,
+    /// The jobs for this group of rows, or for `all` rows; may be given several times
+    #[arg(long = "group", value_name = "NAME", requires = "jobs")]
+    pub(crate) groups: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -216,9 +242,31 @@ pub(crate) struct RunFlags {
     /// The image for this architecture instead of this machine's
     #[arg(long, value_name = "ARCHITECTURE")]
     pub(crate) arch: Option<Architecture>,
+    /// What runs the image
+    #[arg(long, value_enum, default_value_t = EngineName::Sandbox)]
+    pub(crate) engine: EngineName,
     /// The command and its arguments; the image's own by default
     #[arg(value_name = "COMMAND", last = true)]
     pub(crate) command: Vec<std::ffi::OsString>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum ToolName {
+    Docker,
+    Podman,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LoadFlags {
+    /// Its name or tag, as in ruby:3.3-trixie
+    #[arg(value_name = "IMAGE")]
+    pub(crate) image: String,
+    /// Which engine gets it
+    #[arg(long, value_enum, default_value_t = ToolName::Docker)]
+    pub(crate) engine: ToolName,
+    /// The image for this architecture instead of this machine's
+    #[arg(long, value_name = "ARCHITECTURE")]
+    pub(crate) arch: Option<Architecture>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -255,18 +303,100 @@ pub(crate) struct PushFlags {
     /// Names or tags, or globs over them; every image by default
     #[arg(value_name = "IMAGE")]
     pub(crate) images: Vec<String>,
-    /// Where to, as in registry.example.org/team/ruby; tags are those of the images
-    #[arg(long, value_name = "REGISTRY/REPOSITORY")]
-    pub(crate) to: String,
-    /// Another repository of that registry, which blobs are taken from where it has them
-    #[arg(long, value_name = "REGISTRY/REPOSITORY")]
-    pub(crate) mount_from: Vec<String>,
-    /// Speak to this host without TLS; to loopback nobody needs it
-    #[arg(long, value_name = "HOST[:PORT]")]
-    pub(crate) plain_http: Vec<String>,
+    #[command(flatten)]
+    pub(crate) destination: Destination,
     /// Show what every tag would lead to and what would be sent, and change nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
+}
+
+/// A repository that images are sent to.
+#[derive(Debug, Args)]
+pub(crate) struct Destination {
+    /// Where to, as in registry.example.org/team/ruby; tags are those of the images
+    #[arg(long, value_name = "REGISTRY/REPOSITORY")]
+    pub(crate) to: Repository,
+    /// Another repository of that registry, which blobs are taken from where it has them
+    #[arg(long, value_name = "REGISTRY/REPOSITORY")]
+    pub(crate) mount_from: Vec<Repository>,
+    /// Speak to this host without TLS; to loopback nobody needs it
+    #[arg(long, value_name = "HOST[:PORT]")]
+    pub(crate) plain_http: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReleaseFlags {
+    /// Names or tags, or globs over them; every image of the matrix by default
+    #[arg(value_name = "IMAGE")]
+    pub(crate) images: Vec<String>,
+    #[command(flatten)]
+    pub(crate) kinds: KindOptions,
+    #[command(flatten)]
+    pub(crate) destination: Destination,
+    /// Really send the images and set the tags, instead of showing what each would lead to
+    #[arg(long)]
+    pub(crate) push: bool,
+    /// Release images for this architecture too whose checks were not run; may be given several times
+    #[arg(long, value_name = "ARCHITECTURE")]
+    pub(crate) unchecked: Vec<Architecture>,
+    /// Write what changes for those who use the images, as Markdown, to this file; `-` is standard output
+    #[arg(long, value_name = "FILE")]
+    pub(crate) notes: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PartVerb {
+    /// Send every image of the last run, and its record, under one tag
+    Push(PartPushFlags),
+    /// Bring the images of several machines together, in dist, as if they had been built here
+    Join(PartJoinFlags),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PartPushFlags {
+    /// Where to, as in registry.example.org/team/ruby-parts:3.3-trixie-amd64
+    #[arg(long, value_name = "REGISTRY/REPOSITORY:TAG")]
+    pub(crate) to: Reference,
+    /// Speak to this host without TLS; to loopback nobody needs it
+    #[arg(long, value_name = "HOST[:PORT]")]
+    pub(crate) plain_http: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PartJoinFlags {
+    /// Where the parts are
+    #[arg(value_name = "REGISTRY/REPOSITORY:TAG", required = true)]
+    pub(crate) parts: Vec<Reference>,
+    /// Speak to this host without TLS; to loopback nobody needs it
+    #[arg(long, value_name = "HOST[:PORT]")]
+    pub(crate) plain_http: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SignFlags {
+    /// Names or tags, or globs over them; every image of the matrix by default
+    #[arg(value_name = "IMAGE")]
+    pub(crate) images: Vec<String>,
+    #[command(flatten)]
+    pub(crate) kinds: KindOptions,
+    /// Where the images were released, as in registry.example.org/team/ruby
+    #[arg(long, value_name = "REGISTRY/REPOSITORY")]
+    pub(crate) to: Repository,
+    /// Where the source is that they were built from, as in `git+https://github.com/team/project@refs/heads/main`
+    #[arg(long, value_name = "URI")]
+    pub(crate) source: String,
+    /// The commit of that source
+    #[arg(long, value_name = "COMMIT")]
+    pub(crate) commit: String,
+    /// What built them: an address that stands for the workflow or the person
+    #[arg(long, value_name = "URI")]
+    pub(crate) builder: String,
+    /// Which run of it that was
+    #[arg(long, value_name = "URI")]
+    pub(crate) invocation: Option<String>,
+    /// Further arguments of cosign, as `--key cosign.key`; without a key it signs with the identity of who runs it
+    #[arg(value_name = "ARGUMENT", last = true)]
+    pub(crate) arguments: Vec<std::ffi::OsString>,
 }
 
 #[derive(Debug, Args)]

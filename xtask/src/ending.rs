@@ -41,8 +41,11 @@ fn hint(error: &(dyn Error + 'static)) -> Option<String> {
     first_of![
         builder::BuildError,
         builder::compare::CompareError,
+        builder::parts::PartError,
         builder::project::ProjectError,
+        builder::release::ReleaseError,
         builder::selection::PlanError,
+        builder::signing::SigningError,
         builder::site::SiteError,
         oci::LayoutError,
         oci::export::ExportError,

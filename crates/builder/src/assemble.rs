@@ -231,12 +231,26 @@ fn zstd_is_as_wished(layer: &StoredLayer, compressions: Ways<Compression>) -> bo
 /// The name in the store of what a tar is compressed to: with another version of a compressor, other bytes may come
 /// out.
 const fn derivation(compression: Compression) -> &'static str {
+    let [gzip_best, gzip, zstd_best, zstd] = DERIVATIONS;
     match compression {
-        Compression::GZIP_BEST => "layer-gzip-best-libdeflater-1_26_1",
-        Compression::Gzip { .. } => "layer-gzip-fast-libdeflater-1_26_1",
-        Compression::ZSTD_BEST => "layer-zstd-best-0_14_4",
-        Compression::Zstd { .. } => "layer-zstd-fast-0_14_4",
+        Compression::GZIP_BEST => gzip_best,
+        Compression::Gzip { .. } => gzip,
+        Compression::ZSTD_BEST => zstd_best,
+        Compression::Zstd { .. } => zstd,
     }
+}
+
+/// All of these names.
+pub(crate) const DERIVATIONS: [&str; 4] = [
+    "layer-gzip-best-libdeflater-1_26_1",
+    "layer-gzip-fast-libdeflater-1_26_1",
+    "layer-zstd-best-0_14_4",
+    "layer-zstd-fast-0_14_4",
+];
+
+/// Whether results of this kind are compressed layers.
+pub(crate) fn is_derivation(kind: &str) -> bool {
+    DERIVATIONS.contains(&kind)
 }
 
 /// The time of a layer: that of its newest file, so that it changes when a package does and at no other time.

@@ -77,8 +77,27 @@ impl Builder {
         let whole = self.is_whole(targets);
         let kept = if whole { self.kept(layout, &placed, lock)? } else { Vec::new() };
         let named: Vec<&Built> = built.iter().map(|(built, _)| built).chain(&kept).collect();
-        let indexes = indexes(&named);
-        self.write_documents(layout, &named)?;
+        self.name(layout, &writer, &named, whole)?;
+        if whole {
+            self.remove_other_documents(&named)?;
+        }
+        Ok(built)
+    }
+
+    /// Gives built images their names in the layout, lists the documents about them, and writes these as files. Those of
+    /// a name for other machines stay, and other names too, unless these are the whole matrix.
+    ///
+    /// # Errors
+    /// A layout or a file that cannot be written.
+    pub(crate) fn name(
+        &self,
+        layout: &Layout,
+        writer: &Writer<'_>,
+        named: &[&Built],
+        whole: bool,
+    ) -> Result<(), BuildError> {
+        let indexes = indexes(named);
+        self.write_documents(layout, named)?;
         writer.set_listing(|listing| {
             let before = listing.names.clone();
             listing.names.retain(|_, _| !whole);
@@ -93,13 +112,10 @@ impl Builder {
                 writer.put_index(&index)?;
                 listing.names.insert(name, index.descriptor);
             }
-            declare::list(&named, listing);
+            declare::list(named, listing);
             Ok(())
         })?;
-        if whole {
-            self.remove_other_documents(&named)?;
-        }
-        Ok(built)
+        Ok(())
     }
 
     /// Whether these are all the targets of the matrix.

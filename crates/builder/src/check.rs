@@ -212,19 +212,52 @@ impl Builder {
     /// of this kind in place of the caller's.
     ///
     /// # Errors
-    /// When there is no such image, or no command, or the sandbox cannot start.
+    /// When there is no such image, or no command, or the engine cannot start.
     pub fn run(
         &self,
         reference: &str,
         architecture: Option<Architecture>,
+        engine: EngineKind,
         command: &[OsString],
         terminal: Option<&OsStr>,
     ) -> Result<Ending, BuildError> {
         let failed = |source| BuildError::Engine { image: reference.to_owned(), source };
         let image = self.image(reference, architecture)?;
-        let means = self.means(architecture.unwrap_or(self.options.host), EngineKind::Sandbox);
+        let means = self.means(architecture.unwrap_or(self.options.host), engine);
         let means = means.map_err(|missing| failed(missing.into()))?;
-        self.sandbox(reference, &image, means)?.attach(command, terminal).map_err(failed)
+        let ended = match engine {
+            EngineKind::Sandbox => self.sandbox(reference, &image, means)?.attach(command, terminal),
+            EngineKind::Container(tool) => Container::load(tool, &image)
+                .and_then(|container| container.attach(command, terminal.is_some())),
+        };
+        ended.map_err(failed)
+    }
+
+    /// Hands an image of the layout over to a container engine, under every name that it has in the layout: gives these.
+    ///
+    /// # Errors
+    /// When there is no such image, or the engine is not there or refuses it.
+    pub fn load(
+        &self,
+        reference: &str,
+        architecture: Option<Architecture>,
+        tool: Tool,
+    ) -> Result<Vec<oci::Reference>, BuildError> {
+        let image = self.image(reference, architecture)?;
+        let references = self.names_of(reference)?;
+        let loaded = tool.load(&image, &references);
+        loaded.map_err(|source| BuildError::Engine { image: reference.to_owned(), source })?;
+        Ok(references)
+    }
+
+    /// Every name in the layout of what a name or tag leads to.
+    ///
+    /// # Errors
+    /// When there is no such image.
+    pub fn names_of(&self, name: &str) -> Result<Vec<oci::Reference>, BuildError> {
+        let index = self.images(name)?.descriptor.digest;
+        let names = self.layout()?.references()?.into_iter();
+        Ok(names.filter(|(_, descriptor)| descriptor.digest == index).map(|(name, _)| name).collect())
     }
 
     /// The image of the layout that has this name or tag, for this architecture or the host's.

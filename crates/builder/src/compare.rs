@@ -10,6 +10,7 @@ use fs_err as fs;
 use oci::document::{Execution, ImageConfig};
 use oci::{Layout, Prefer};
 use rayon::prelude::*;
+use registry::{PulledImage, PulledLayer};
 use rootfs::{Content, Entry, Kind, RootPath, Tree};
 use sbom::Specification;
 use schema::reference::{Reference, ReferenceError};
@@ -145,7 +146,23 @@ pub struct Loose<'a> {
     pub pull: u64,
 }
 
-impl Loose<'_> {
+impl<'a> Loose<'a> {
+    /// An image that was pulled.
+    pub fn of(name: String, pulled: &'a PulledImage) -> Self {
+        let layers = pulled.layers.iter();
+        let size: u64 = layers.clone().map(|layer| layer.descriptor.size).sum();
+        let parts = |layer: &PulledLayer| {
+            (layer.descriptor.media_type.clone(), layer.blob.content().clone(), layer.diff_id)
+        };
+        Self {
+            name,
+            manifest: pulled.reference.digest(),
+            layers: layers.map(parts).collect(),
+            pull: size + pulled.config_size,
+            config: &pulled.config,
+        }
+    }
+
     /// What is to be compared of it.
     ///
     /// # Errors
@@ -226,7 +243,7 @@ fn of_record(record: &ImageRecord, layout: Option<&Layout>) -> Result<diff::Imag
     })
 }
 
-fn describe(name: String, image: &oci::Image) -> Result<diff::Image, BuildError> {
+pub(crate) fn describe(name: String, image: &oci::Image) -> Result<diff::Image, BuildError> {
     let layers = image.manifest.layers.iter().map(|layer| layer.size).sum::<u64>();
     let pull = layers + image.manifest.config.size;
     Ok(described(name, Some(image.descriptor.digest), pull, &image.config.config, &image.tree()?))

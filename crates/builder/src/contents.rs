@@ -32,9 +32,9 @@ use crate::verify::{self, FindingsError};
 use crate::{BuildError, Builder, assemble, inventory, packages_of, source};
 
 /// Where contents are in the cache.
-const CONTENTS: &str = "image-contents";
+pub(crate) const CONTENTS: &str = "image-contents";
 /// Where the lists are of what is in them, for their bills of materials.
-const INVENTORY: &str = "image-inventory";
+pub(crate) const INVENTORY: &str = "image-inventory";
 /// Where the tars of layers are that others are put on.
 pub(crate) const TAR: &str = "layer-tar";
 

@@ -27,6 +27,12 @@ pub enum BuildError {
     /// The cache does not work.
     #[error(transparent)]
     Store(#[from] cache::StoreError),
+    /// The shared cache does not take what was made.
+    #[error("cannot share what was built")]
+    Shared {
+        /// Why.
+        source: registry::RegistryError,
+    },
     /// The layout does not work.
     #[error(transparent)]
     Layout(#[from] oci::LayoutError),
@@ -292,6 +298,7 @@ impl BuildError {
                     .to_owned(),
             ),
             Self::Compare(error) => error.hint(),
+            Self::Shared { source } => source.hint(),
             Self::Proxy(_)
             | Self::AptSources(_)
             | Self::Keyring { .. }

@@ -15,10 +15,13 @@ pub mod compare;
 pub mod compile;
 pub mod explain;
 pub mod image_source;
+pub mod jobs;
 pub mod locking;
 pub mod observer;
+pub mod parts;
 pub mod plan;
 pub mod project;
+pub mod provenance;
 pub mod selection;
 
 mod assemble;
@@ -33,10 +36,13 @@ mod made;
 mod mirrors;
 mod packages;
 mod recording;
+pub mod release;
 pub mod replace;
 mod resolving;
 pub mod rounds;
+mod shared;
 mod shrink;
+pub mod signing;
 pub mod site;
 mod source;
 mod stack;
@@ -46,12 +52,13 @@ mod verify;
 
 use std::path::{Path, PathBuf};
 
-use cache::{Client, Store};
+use cache::{Client, Elsewhere, Store};
 use jiff::Timestamp;
-use registry::{Hosts, Keychain};
+use registry::{Hosts, Keychain, Session};
 use schema::image::ImageSpec;
 use schema::lock::{Lock, SetKey};
 use schema::matrix::Mirror;
+use schema::reference::Repository;
 use schema::{Architecture, Digest};
 
 pub use error::BuildError;
@@ -61,6 +68,7 @@ use crate::observer::{Observer, Unobserved};
 use crate::plan::Target;
 use crate::project::Project;
 use crate::selection::{PlanError, Selection};
+use crate::shared::SharedCache;
 
 /// What a builder is told by those who know the machine and the wishes of a person.
 #[derive(Debug)]
@@ -85,6 +93,8 @@ pub struct Options {
     pub client: cache::Options,
     /// Who we are to registries.
     pub keychain: Keychain,
+    /// The repository of a cache that several machines share, which is asked for what the own one does not have.
+    pub cache_from: Option<Repository>,
     /// The identity of the program that builds: what another one built is not taken for its own.
     pub tool: Digest,
     /// Whether the folder that a Ruby is compiled in is kept where that fails.
@@ -127,12 +137,19 @@ impl Builder {
     pub fn open(root: &Path, options: Options) -> Result<Self, BuildError> {
         let mut project = Project::open(root, options.lock == LockUse::Replace)?;
         project.image.switch_off(&options.keep)?;
+        let hosts = image_source::hosts(&project.matrix.registries)?;
+        let client = || Client::new(options.client.clone());
+        let shared = options.cache_from.clone().filter(|_| !options.client.offline).map(|repository| {
+            let (hosts, keychain, session) = (hosts.clone(), options.keychain.clone(), Session::default());
+            Ok::<_, BuildError>(SharedCache { repository, client: client()?, hosts, keychain, session })
+        });
+        let shared = shared.transpose()?.map(|shared| Box::new(shared) as Box<dyn Elsewhere>);
         Ok(Self {
             parts: contents::Parts::of(&project.image),
-            hosts: image_source::hosts(&project.matrix.registries)?,
+            hosts,
             project,
-            store: Store::open(&options.cache)?,
-            client: Client::new(options.client.clone())?,
+            store: Store::open(&options.cache)?.with_elsewhere(shared, shared::is_shared),
+            client: client()?,
             options,
             now: Timestamp::now(),
         })

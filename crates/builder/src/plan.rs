@@ -29,8 +29,19 @@ pub struct Target {
     endings: Vec<String>,
     image: String,
     is_for_host: bool,
-    first_of_its_ruby: bool,
+    rank: Rank,
     on_demand: bool,
+}
+
+/// Which of the short tags a row's images have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rank {
+    /// That of the Ruby, and in a release `latest`.
+    Latest,
+    /// That of the Ruby: `3.3`.
+    FirstOfItsRuby,
+    /// None.
+    Other,
 }
 
 /// Every target of a matrix, in its order, for these architectures.
@@ -42,8 +53,14 @@ pub(crate) fn targets(
 ) -> Vec<Target> {
     let mut rubies = BTreeSet::new();
     let mut targets = Vec::new();
+    let mut has_latest = false;
     for row in &matrix.rows {
-        let first_of_its_ruby = rubies.insert((&row.ruby, &row.options));
+        let rank = match rubies.insert((&row.ruby, &row.options)) {
+            true if !has_latest && row.group.is_none() && row.options.is_empty() => Rank::Latest,
+            true => Rank::FirstOfItsRuby,
+            false => Rank::Other,
+        };
+        has_latest |= rank == Rank::Latest;
         for architecture in architectures.of(matrix, row, host) {
             for (position, variant) in spec.variants.iter().enumerate() {
                 let endings = endings(row, variant, position == 0);
@@ -55,7 +72,7 @@ pub(crate) fn targets(
                     endings,
                     image: spec.name.clone(),
                     is_for_host: architecture == host,
-                    first_of_its_ruby,
+                    rank,
                     on_demand: variant.on_demand || row.group.is_some(),
                 });
             }
@@ -155,11 +172,20 @@ impl Target {
         let mut bases = vec![format!("{image}:{series}-{distro}"), format!("{image}:{ruby}-{distro}")];
         // A version that says no more than its series makes no further name.
         bases.dedup();
-        if self.first_of_its_ruby {
+        if self.rank != Rank::Other {
             bases.push(format!("{image}:{series}"));
         }
         let with = |ending: &String| bases.iter().map(|base| format!("{base}{ending}")).collect::<Vec<_>>();
         self.endings.iter().flat_map(with).collect()
+    }
+
+    /// The same, and what a release adds: `latest` for the first row of the matrix that is in no group and has no options.
+    pub fn release_references(&self, ruby: &str) -> Vec<String> {
+        let mut references = self.references(ruby);
+        if self.rank == Rank::Latest {
+            references.extend(self.endings.iter().map(|ending| format!("{}:latest{ending}", self.image)));
+        }
+        references
     }
 
     /// Every reference that it may be asked for by.

@@ -1,7 +1,8 @@
-//! Which of the images of a matrix are meant: by patterns over their names, by architecture, by variant, by group of rows.
+//! Which of the images of a matrix are meant: by patterns over their names, by architecture, by variant, by row, by group of
+//! rows.
 //!
 //! A variant on demand and a row in a group are not meant where nothing is named: they are asked for by the name of the
-//! variant or the group, or by the very name of the image.
+//! variant, the row or the group, or by the very name of the image.
 
 use std::collections::BTreeSet;
 
@@ -24,6 +25,8 @@ pub struct Selection {
     pub variants: Kinds,
     /// Which groups of rows.
     pub groups: Kinds,
+    /// The rows of these names, whatever group they are in; all where there is none.
+    pub rows: Vec<String>,
 }
 
 impl Selection {
@@ -36,7 +39,12 @@ impl Selection {
         let variant = target.variant(spec);
         let group = target.row.group.as_deref();
         let variants = self.variants.meant(Some(&variant.name), !variant.on_demand);
-        variants.min(self.groups.meant(group, group.is_none()))
+        let rows = match self.rows.as_slice() {
+            [] => self.groups.meant(group, group.is_none()),
+            rows if rows.contains(&target.row.name()) => Meant::Yes,
+            _ => Meant::No,
+        };
+        variants.min(rows)
     }
 }
 
@@ -69,6 +77,11 @@ impl Kinds {
             names if names.iter().any(|name| name == "all") => Self::All,
             names => Self::Only(names.to_vec()),
         }
+    }
+
+    /// Whether the rows of this group are meant, or those in none.
+    pub(crate) fn has_group(&self, group: Option<&str>) -> bool {
+        self.meant(group, group.is_none()) == Meant::Yes
     }
 
     fn meant(&self, name: Option<&str>, is_usual: bool) -> Meant {
@@ -153,6 +166,14 @@ pub enum PlanError {
         /// The names that there are.
         groups: Vec<String>,
     },
+    /// A row that is not there.
+    #[error("no row is called `{row}`")]
+    NoRow {
+        /// As it was given.
+        row: String,
+        /// The names that there are.
+        rows: Vec<String>,
+    },
     /// A variant that no image has.
     #[error("no variant is called `{variant}`")]
     NoVariant {
@@ -174,6 +195,7 @@ impl PlanError {
             Self::NoMatch { names, .. } => Some(format!("the images are {}", names.join(", "))),
             Self::NoGroup { groups, .. } if groups.is_empty() => Some("no row is in a group".to_owned()),
             Self::NoGroup { groups, .. } => Some(format!("the groups are {}", groups.join(", "))),
+            Self::NoRow { rows, .. } => Some(format!("the rows are {}", rows.join(", "))),
             Self::NoVariant { variants, .. } => Some(format!("the variants are {}", variants.join(", "))),
         }
     }
@@ -232,10 +254,21 @@ fn verify(matrix: &Matrix, spec: &ImageSpec, selection: &Selection) -> Result<()
         let variants = variants.map(str::to_owned).collect();
         return Err(PlanError::NoVariant { variant: unknown.clone(), variants });
     }
-    let groups: BTreeSet<&str> = matrix.rows.iter().filter_map(|row| row.group.as_deref()).collect();
-    if let Some(unknown) = selection.groups.unknown(groups.iter().copied()) {
-        let groups = groups.into_iter().map(str::to_owned).collect();
-        return Err(PlanError::NoGroup { group: unknown.clone(), groups });
+    let rows: Vec<String> = matrix.rows.iter().map(Row::name).collect();
+    if let Some(unknown) = selection.rows.iter().find(|row| !rows.contains(row)) {
+        return Err(PlanError::NoRow { row: unknown.clone(), rows });
     }
-    Ok(())
+    verify_groups(matrix, &selection.groups)
+}
+
+/// Whether a row is in every group that is named.
+pub(crate) fn verify_groups(matrix: &Matrix, groups: &Kinds) -> Result<(), PlanError> {
+    let known: BTreeSet<&str> = matrix.rows.iter().filter_map(|row| row.group.as_deref()).collect();
+    match groups.unknown(known.iter().copied()) {
+        Some(unknown) => {
+            let groups = known.into_iter().map(str::to_owned).collect();
+            Err(PlanError::NoGroup { group: unknown.clone(), groups })
+        }
+        None => Ok(()),
+    }
 }

@@ -21,7 +21,7 @@ use crate::store::{Store, StoreError, entries, is_plain, make_folder};
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
 impl Store {
-    /// What was derived from the input `key`, if it is there undamaged.
+    /// What was derived from the input `key`, if it is there undamaged, or elsewhere ([`Store::with_elsewhere`]).
     ///
     /// `kind` names the derivation and its version: letters, digits, `-` and `_`. Whoever changes what a derivation
     /// makes of the same input gives it another name.
@@ -29,6 +29,23 @@ impl Store {
     /// # Errors
     /// When the store cannot be read.
     pub fn derived(&self, kind: &'static str, key: &Digest) -> Result<Option<Blob>, StoreError> {
+        let found = match self.own_derived(kind, key)? {
+            Some(blob) => Some(blob),
+            None => {
+                let brought = self.brought(kind, key)?;
+                if let Some(blob) = &brought {
+                    self.write_reference(&self.entry_path("derived", kind, key), blob)?;
+                }
+                brought
+            }
+        };
+        if let Some(blob) = &found {
+            self.note(kind, key, blob);
+        }
+        Ok(found)
+    }
+
+    fn own_derived(&self, kind: &'static str, key: &Digest) -> Result<Option<Blob>, StoreError> {
         let path = self.entry_path("derived", kind, key);
         match fs::read_to_string(&path) {
             Ok(text) => text.parse().map_or(Ok(None), |digest| self.get(&digest)),
@@ -56,6 +73,7 @@ impl Store {
         make(&mut writer)?;
         let blob = writer.finish()?;
         self.write_reference(&self.entry_path("derived", kind, key), &blob)?;
+        self.note(kind, key, &blob);
         Ok(blob)
     }
 

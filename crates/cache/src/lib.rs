@@ -16,6 +16,7 @@
 mod blob;
 mod client;
 mod derived;
+mod elsewhere;
 mod exchange;
 mod fault;
 mod partial;
@@ -28,6 +29,7 @@ mod transfer;
 pub use blob::{Blob, BlobWriter};
 pub use client::{Client, Download, Limits, Options, Progress};
 pub use derived::Scratch;
+pub use elsewhere::{Derived, Elsewhere};
 pub use exchange::{Answer, Method, Request, Upload};
 pub use fault::{Failure, Fault, FetchError, Limit};
 pub use proxy::ProxyError;

@@ -27,6 +27,7 @@ use rustix::fs::FlockOperation;
 use schema::Digest;
 
 use crate::derived;
+use crate::elsewhere::Known;
 
 /// Backup programs know a cache by the first line (Cache Directory Tagging Specification).
 const CACHEDIR_TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n\
@@ -88,6 +89,7 @@ pub struct Store {
     root: PathBuf,
     /// Locked for as long as it is open.
     open: Arc<File>,
+    pub(crate) known: Known,
 }
 
 /// A lock on a name, held until it is dropped or its process ends.
@@ -119,7 +121,7 @@ impl Store {
         }
         rustix::fs::flock(&file, FlockOperation::LockShared)
             .map_err(|errno| StoreError::at("lock", &path)(errno.into()))?;
-        Ok(Self { root, open: Arc::new(file) })
+        Ok(Self { root, open: Arc::new(file), known: Known::default() })
     }
 
     /// Waits for the lock of that name and takes it; other processes and other threads wait meanwhile.

@@ -3,14 +3,16 @@
 //! What a run makes in an engine, an image's tag and containers, it removes. A run that is killed can't; what it left is
 //! removed by the next one ([`Owner`]).
 
+use std::ffi::OsString;
 use std::fmt;
 use std::io::{Seek, Write};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use oci::export::{Existing, docker_archive};
+use oci::Reference;
+use oci::export::{ExportError, stream_docker_archive};
 use xshell::{Shell, cmd};
 
 use crate::engine::{Ending, Engine, Outcome, Run};
@@ -71,6 +73,31 @@ impl Tool {
         if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
     }
 
+    /// Hands an image over under these names. It has none of them before the engine has all of it: whoever is killed on the
+    /// way leaves nothing to see.
+    ///
+    /// # Errors
+    /// The engine is not there or refuses the image; an image that is damaged.
+    pub fn load(self, image: &oci::Image, references: &[Reference]) -> Result<(), EngineError> {
+        self.probe()?;
+        self.take(image, references)
+    }
+
+    fn take(self, image: &oci::Image, references: &[Reference]) -> Result<(), EngineError> {
+        let refused = |message| EngineError::Refused { tool: self, doing: "load the image", message };
+        let mut command = Command::new(self.program());
+        command.args(["load", "--quiet"]);
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().map_err(|error| refused(error.to_string()))?;
+        let written = stream(&mut child, image, references);
+        let output = child.wait_with_output().map_err(|error| refused(error.to_string()))?;
+        match written {
+            // It says more about it than the pipe that it closed.
+            _ if !output.status.success() => Err(refused(text(&output.stderr))),
+            written => written.map_err(|source| EngineError::HandOver { tool: self, source }),
+        }
+    }
+
     /// Removes containers and tags whose owners have ended. What somebody else removes meanwhile, or cannot be removed
     /// now, is no fault of this run.
     fn remove_left_behind(self, here: &Owner) -> Result<(), EngineError> {
@@ -119,26 +146,54 @@ impl Container {
         tool.remove_left_behind(&owner)?;
         let tag = format!("{REPOSITORY}:{}", unique(&owner));
         let reference = tag.parse().expect("a name, a colon, letters, numbers and dashes");
-        let folder = tempfile::tempdir().map_err(EngineError::Temporary)?;
-        let archive = folder.path().join("image.tar");
-        docker_archive(image, &[reference], &archive, Existing::Refuse)
-            .map_err(|source| EngineError::HandOver { tool, source })?;
-        tool.call("load the image", &["load", "--quiet", "--input", &archive.to_string_lossy()])?;
+        tool.take(image, &[reference])?;
         let platform = format!("{}/{}", image.config.os, image.config.architecture);
         Ok(Self { tool, owner, tag, platform })
     }
 
+    /// Runs a command, or the image's own, with the caller's standard streams, on a terminal where these are one.
+    ///
+    /// # Errors
+    /// The engine could not run anything.
+    pub fn attach(&self, command: &[OsString], on_terminal: bool) -> Result<Ending, EngineError> {
+        let mut call = self.shut_in(&format!("{NAME}-{}", unique(&self.owner)));
+        if on_terminal {
+            call.arg("--tty");
+        }
+        let refused = |message| EngineError::Refused { tool: self.tool, doing: "run the image", message };
+        let status =
+            call.arg(&self.tag).args(command).status().map_err(|error| refused(error.to_string()))?;
+        match status.code() {
+            None => Err(refused(status.to_string())),
+            Some(ENGINE_FAILED) => Err(refused("what it said is above".to_owned())),
+            Some(status) if status > SIGNALED => Ok(Ending::Signaled(status - SIGNALED)),
+            Some(status) => Ok(Ending::Exited(status)),
+        }
+    }
+
     fn command(&self, name: &str, run: &Run<'_>) -> Command {
-        let mut command = Command::new(self.tool.program());
-        command.args(["run", "--rm", "--interactive", "--pull", "never", "--network", "none"]);
-        command.args(["--platform", &self.platform]);
-        command.args(["--label", LABEL, "--name", name]);
+        let mut command = self.shut_in(name);
         for (name, value) in run.environment {
             command.arg("--env").arg(format!("{name}={value}"));
         }
         command.arg(&self.tag).args(&run.command);
         command
     }
+
+    /// A container of this name, without a network.
+    fn shut_in(&self, name: &str) -> Command {
+        let mut command = Command::new(self.tool.program());
+        command.args(["run", "--rm", "--interactive", "--pull", "never", "--network", "none"]);
+        command.args(["--platform", &self.platform]);
+        command.args(["--label", LABEL, "--name", name]);
+        command
+    }
+}
+
+/// Writes an image to what a program reads, and says that it was all.
+fn stream(child: &mut Child, image: &oci::Image, references: &[Reference]) -> Result<(), ExportError> {
+    let mut input = child.stdin.take().expect("a pipe");
+    stream_docker_archive(image, references, &mut input)
 }
 
 impl Engine for Container {

@@ -30,19 +30,50 @@ impl NewArtifact {
     /// The artifact that has this document, of a media type as `application/spdx+json`, about `subject`. `title` is the
     /// name of the file that programs for artifacts write it to.
     pub fn new(subject: &Descriptor, media_type: &str, title: &str, document: Content) -> Self {
-        let mut layer = Descriptor::of(media_type, &document);
-        layer.annotations.insert(annotation::TITLE.to_owned(), title.to_owned());
         // What a list says of the subject, as its platform, is not the subject.
         let digest = subject.digest;
         let subject = Descriptor::new(&subject.media_type, digest, subject.size);
-        let manifest = document::canonical(&Manifest::artifact(media_type, layer, subject));
-        let descriptor = Descriptor {
-            artifact_type: Some(media_type.to_owned()),
-            ..Descriptor::of(media_type::MANIFEST, &manifest)
-        };
+        let (manifest, descriptor) = artifact(Some(subject), media_type, title, &document);
         let referrer = Referrer { descriptor, subject: digest, title: Some(title.to_owned()) };
         Self { document, manifest, referrer }
     }
+}
+
+/// A document that is about nothing that a registry or a layout has, as an artifact of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewDocument {
+    /// Its bytes.
+    pub document: Content,
+    /// The bytes of the manifest.
+    pub manifest: Vec<u8>,
+    /// The descriptor of the manifest, with the type of the artifact.
+    pub descriptor: Descriptor,
+}
+
+impl NewDocument {
+    /// The artifact that has this document, of a media type. `title` is the name of the file that programs for artifacts
+    /// write it to.
+    pub fn new(media_type: &str, title: &str, document: Content) -> Self {
+        let (manifest, descriptor) = artifact(None, media_type, title, &document);
+        Self { document, manifest, descriptor }
+    }
+}
+
+/// The manifest of an artifact, and its descriptor.
+fn artifact(
+    subject: Option<Descriptor>,
+    media_type: &str,
+    title: &str,
+    document: &[u8],
+) -> (Vec<u8>, Descriptor) {
+    let mut layer = Descriptor::of(media_type, document);
+    layer.annotations.insert(annotation::TITLE.to_owned(), title.to_owned());
+    let manifest = document::canonical(&Manifest::artifact(media_type, layer, subject));
+    let descriptor = Descriptor {
+        artifact_type: Some(media_type.to_owned()),
+        ..Descriptor::of(media_type::MANIFEST, &manifest)
+    };
+    (manifest, descriptor)
 }
 
 /// An artifact, as what it is about has it.
@@ -115,7 +146,7 @@ impl Layout {
     ///
     /// # Errors
     /// A blob that is missing, damaged, or no manifest.
-    pub(crate) fn referrer(&self, descriptor: Descriptor) -> Result<Option<Referrer>, LayoutError> {
+    pub fn referrer(&self, descriptor: Descriptor) -> Result<Option<Referrer>, LayoutError> {
         let manifest = self.manifest(&descriptor)?;
         let title =
             manifest.layers.first().and_then(|layer| layer.annotations.get(annotation::TITLE)).cloned();

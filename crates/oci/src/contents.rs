@@ -33,11 +33,22 @@ impl Layout {
         for root in roots {
             self.gather(root, &mut seen, &mut contents)?;
         }
-        contents.referrers = self.referrers()?.leading_to(seen);
+        // One that an index lists is there already.
+        let listed = seen.clone();
+        let referrers = self.referrers()?.leading_to(seen).into_iter();
+        contents.referrers = referrers.filter(|one| !listed.contains(&one.descriptor.digest)).collect();
         for referrer in &contents.referrers {
             add_blobs(&mut contents.blobs, &self.manifest(&referrer.descriptor)?);
         }
         Ok(contents)
+    }
+
+    /// What an index lists, whatever it is.
+    ///
+    /// # Errors
+    /// A blob that is missing, damaged, or no index.
+    pub fn listed(&self, index: &Descriptor) -> Result<Vec<Descriptor>, LayoutError> {
+        Ok(self.document::<Index>(index, media_type::INDEX)?.manifests)
     }
 
     /// Adds a document after everything that it names.

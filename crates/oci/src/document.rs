@@ -155,19 +155,19 @@ impl Manifest {
         }
     }
 
-    /// The manifest of a document about `subject` (OCI image specification, "Guidelines for Artifact Usage").
-    pub(crate) fn artifact(artifact_type: &str, document: Descriptor, subject: Descriptor) -> Self {
+    /// The manifest of a document, about `subject` or by itself (OCI image specification, "Guidelines for Artifact Usage").
+    pub(crate) fn artifact(artifact_type: &str, document: Descriptor, subject: Option<Descriptor>) -> Self {
         let empty = Descriptor::of(media_type::EMPTY, EMPTY);
         Self {
             artifact_type: Some(artifact_type.to_owned()),
-            subject: Some(subject),
+            subject,
             ..Self::new(empty, vec![document], Annotations::new())
         }
     }
 }
 
 /// The bytes of a configuration that says nothing.
-pub(crate) const EMPTY: &[u8] = b"{}";
+pub const EMPTY: &[u8] = b"{}";
 
 /// What a manifest or an index says that it is.
 #[derive(Deserialize)]

@@ -34,7 +34,7 @@ mod sweep;
 mod unpack;
 mod writer;
 
-pub use artifact::{NewArtifact, Referrer, Referrers};
+pub use artifact::{NewArtifact, NewDocument, Referrer, Referrers};
 pub use contents::Contents;
 pub use docker_archive::{ArchiveError, ArchivedImage};
 pub use error::{Fault, LayoutError};

@@ -11,7 +11,7 @@ use rootfs::Content;
 use schema::Digest;
 
 use crate::annotation;
-use crate::artifact::{NewArtifact, Referrer, Referrers};
+use crate::artifact::{NewArtifact, NewDocument, Referrer, Referrers};
 use crate::atomic::{self, Existing};
 use crate::document::{self, Descriptor, EMPTY};
 use crate::error::{Fault, LayoutError};
@@ -101,6 +101,17 @@ impl<'a> Writer<'a> {
     /// A file that cannot be written.
     pub fn put_artifact(&self, artifact: &NewArtifact) -> Result<(), LayoutError> {
         for bytes in [EMPTY, &artifact.document, &artifact.manifest] {
+            self.put_blob(&Digest::of(bytes), bytes)?;
+        }
+        Ok(())
+    }
+
+    /// Puts a document that is about nothing; it has to be named by an index to stay.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub fn put_document(&self, document: &NewDocument) -> Result<(), LayoutError> {
+        for bytes in [EMPTY, &document.document, &document.manifest] {
             self.put_blob(&Digest::of(bytes), bytes)?;
         }
         Ok(())

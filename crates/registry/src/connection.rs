@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::num::NonZeroUsize;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cache::{Answer, Client, Request};
 
@@ -24,7 +24,18 @@ pub struct Registry<'a> {
     pub(crate) client: &'a Client,
     pub(crate) hosts: &'a Hosts,
     keychain: &'a Keychain,
-    state: Mutex<State>,
+    session: Session,
+}
+
+/// What registries gave to let us through, so far. Clones share it, so that clients one after another ask for a token once.
+#[derive(Clone, Default)]
+pub struct Session(Arc<Mutex<State>>);
+
+impl fmt::Debug for Session {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Tokens are nobody's business.
+        formatter.debug_struct("Session").finish_non_exhaustive()
+    }
 }
 
 #[derive(Default)]
@@ -72,7 +83,13 @@ impl fmt::Debug for Registry<'_> {
 impl<'a> Registry<'a> {
     /// A client that connects by way of `client`.
     pub fn new(client: &'a Client, hosts: &'a Hosts, keychain: &'a Keychain) -> Self {
-        Self { client, hosts, keychain, state: Mutex::default() }
+        Self { client, hosts, keychain, session: Session::default() }
+    }
+
+    /// The same client, which goes on with what was given in a session.
+    #[must_use]
+    pub fn in_session(self, session: &Session) -> Self {
+        Self { session: session.clone(), ..self }
     }
 
     /// The answer to a request, whatever it is but a refusal to know us. Passing faults are tried again.
@@ -199,6 +216,6 @@ impl<'a> Registry<'a> {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.session.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -54,6 +54,12 @@ pub struct ApiError {
 /// What is wrong.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
+    /// An index leads to more than is read.
+    #[error("it leads to more than {limit} manifests")]
+    TooManyDocuments {
+        /// How many are read.
+        limit: usize,
+    },
     /// No answer came.
     #[error("{0}")]
     Unreachable(Failure),

@@ -15,7 +15,7 @@ use crate::parallel;
 use crate::progress::{BlobProgress, Event, Outcome, Progress};
 
 /// The largest layer that is fetched, in bytes: far above every image met so far.
-const LAYER_LIMIT: u64 = 8 << 30;
+pub(crate) const LAYER_LIMIT: u64 = 8 << 30;
 
 /// An image whose blobs are in a store.
 #[derive(Debug, Clone)]
@@ -158,7 +158,7 @@ impl Registry<'_> {
     }
 
     /// A blob, of the store or fetched.
-    fn blob(
+    pub(crate) fn blob(
         &self,
         store: &Store,
         repository: &Repository,

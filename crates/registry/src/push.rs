@@ -76,14 +76,14 @@ impl PushPlan {
 }
 
 /// A repository that is pushed to.
-struct Destination {
+pub(crate) struct Destination {
     endpoint: Endpoint,
     scope: Scope,
     path: String,
 }
 
 impl Destination {
-    fn place(&self) -> Place<'_> {
+    pub(crate) fn place(&self) -> Place<'_> {
         Place { endpoint: &self.endpoint, repository: &self.path, scope: &self.scope }
     }
 }
@@ -119,7 +119,7 @@ impl Registry<'_> {
         self.carry_out(layout, plan, progress).map_err(RegistryError::push(&plan.repository))
     }
 
-    fn destination(&self, to: &Repository, others: &[String]) -> Destination {
+    pub(crate) fn destination(&self, to: &Repository, others: &[String]) -> Destination {
         Destination {
             endpoint: self.hosts.endpoint(to.registry()),
             scope: Scope::push(to.path(), others.iter().map(String::as_str)),

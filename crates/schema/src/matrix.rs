@@ -39,6 +39,8 @@ pub struct Matrix {
     pub compression: Compression,
     /// Which architectures rows are built for that name none themselves; never empty.
     pub architectures: Vec<ArchitectureChoice>,
+    /// The labels of machines that jobs for an architecture run on, where builds are spread over several.
+    pub runners: BTreeMap<Architecture, String>,
     /// Where packages come from, where it is not the machine's own mirror.
     pub mirror: Option<Mirror>,
     /// How registries are reached that are not asked by their own names over TLS, by these names.
@@ -143,6 +145,14 @@ pub struct Row {
     pub group: Option<String>,
 }
 
+impl Row {
+    /// What tells it from the others, and what the main tags of its images begin with: `3.3-trixie-jemalloc`.
+    pub fn name(&self) -> String {
+        let Self { ruby, distro, options, .. } = self;
+        options.iter().fold(format!("{ruby}-{distro}"), |name, option| format!("{name}-{option}"))
+    }
+}
+
 /// A line of Ruby versions that are compatible with one another: `3.3`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RubySeries(String);
@@ -179,6 +189,8 @@ struct Written {
     #[serde(default)]
     compression: Compression,
     architectures: Spanned<Vec<ArchitectureChoice>>,
+    #[serde(default)]
+    runners: BTreeMap<Architecture, String>,
     mirror: Option<Mirror>,
     #[serde(default)]
     registries: BTreeMap<String, RegistryAccess>,
@@ -233,6 +245,7 @@ impl Matrix {
             image: written.image.into_inner(),
             compression: written.compression,
             architectures: verified_architectures(&document, &written.architectures)?,
+            runners: written.runners,
             mirror: written.mirror,
             registries: written.registries,
             distros,

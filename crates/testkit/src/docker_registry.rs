@@ -1,9 +1,10 @@
 //! The real registry of Docker's, from the Debian package `docker-registry`, on a port of loopback that is free, with a
 //! storage of its own that goes with it.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use fs_err as fs;
@@ -20,6 +21,7 @@ const HTPASSWD: &str = "tester:$2y$05$abcdefghijklmnopqrstuuHNbAKRhpaujgo33bRWs.
 pub struct DockerRegistry {
     child: Child,
     address: String,
+    asked: Arc<Mutex<Vec<String>>>,
     folder: tempfile::TempDir,
 }
 
@@ -44,7 +46,7 @@ impl DockerRegistry {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let place = folder.path().display().to_string();
         let config = format!(
-            "version: 0.1\nlog:\n  level: info\n  accesslog:\n    disabled: true\nstorage:\n  filesystem:\n    rootdirectory: {place}/storage\n  \
+            "version: 0.1\nlog:\n  level: info\nstorage:\n  filesystem:\n    rootdirectory: {place}/storage\n  \
              delete:\n    enabled: true\nhttp:\n  addr: 127.0.0.1:0\n  secret: test\n{}",
             more.replace("FOLDER", &place)
         );
@@ -53,20 +55,34 @@ impl DockerRegistry {
         let mut child = Command::new("docker-registry")
             .arg("serve")
             .arg(folder.path().join("config.yml"))
-            .stdout(Stdio::null())
+            .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .expect("docker-registry starts: it is the Debian package of that name");
         let mut log = BufReader::new(child.stderr.take().expect("a pipe"));
         let address = listening(&mut log);
         // It stops where nobody reads what it says.
-        thread::spawn(move || log.read_to_end(&mut Vec::new()));
-        Self { child, address, folder }
+        thread::spawn(move || log.lines().for_each(drop));
+        let asked = Arc::<Mutex<Vec<String>>>::default();
+        let access = BufReader::new(child.stdout.take().expect("a pipe"));
+        let known = Arc::clone(&asked);
+        thread::spawn(move || {
+            for line in access.lines().map_while(Result::ok) {
+                known.lock().unwrap_or_else(PoisonError::into_inner).extend(request(&line));
+            }
+        });
+        Self { child, address, asked, folder }
     }
 
     /// Its host and port.
     pub fn host(&self) -> &str {
         &self.address
+    }
+
+    /// What its log says it was asked and how it answered, so far: `PUT /v2/ruby/manifests/3.3 201`. The log is behind by
+    /// a moment.
+    pub fn log(&self) -> Vec<String> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The folder that it keeps everything in.
@@ -81,6 +97,16 @@ impl Drop for DockerRegistry {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// What a line of the access log is about, in the combined format of web servers.
+fn request(line: &str) -> Option<String> {
+    let (_, rest) = line.split_once('"')?;
+    let (request, rest) = rest.split_once('"')?;
+    let mut words = request.split(' ');
+    let (method, address) = (words.next()?, words.next()?);
+    let status = rest.split_whitespace().next()?;
+    Some(format!("{method} {} {status}", address.split('?').next()?))
 }
 
 /// The address that it says it listens on.

@@ -16,7 +16,7 @@ use schema::lock::{Lock, SetKey};
 
 use crate::docker::docker;
 use crate::program::workspace;
-use crate::real::{self, outcome};
+use crate::real;
 use crate::skip;
 
 /// What the build stage is labelled with, to be found again.
@@ -113,14 +113,7 @@ fn answer(application: &str) -> Result<String, String> {
 
 /// Hands an image to Docker.
 pub(crate) fn load(project: &Path, image: &str) {
-    let mut export = Command::new(crate::program::xtask());
-    export.args(["export", image, "--format", "docker-archive", "--output", "-"]).current_dir(project);
-    let mut export = export.stdout(Stdio::piped()).spawn().expect("the program starts");
-    let archive = export.stdout.take().expect("it is piped");
-    let load =
-        Command::new("docker").args(["load", "--quiet"]).stdin(archive).output().expect("Docker starts");
-    assert!(export.wait().expect("it ends").success(), "{image} is exported");
-    outcome(load).expect("Docker takes the archive");
+    real::run(project, &["load", image]).expect("Docker takes the image");
 }
 
 /// The packages of the gems that checks install, which are no part of an image: of one on trixie whose Ruby is Debian's, or of

@@ -86,3 +86,57 @@ fn list_tells_the_group() {
     assert_eq!(of("tiny:3.1-bookworm")["on_demand"], true);
     assert_eq!(of("tiny:3.3-trixie").get("group"), None);
 }
+
+#[test]
+fn list_tells_the_jobs_of_several_machines() {
+    let mirror = mirror();
+    let project = project(&mirror);
+    project.edit(
+        "matrix.toml",
+        "architectures = [\"amd64\"]\n",
+        "architectures = [\"amd64\", \"arm64\"]\nrunners = { amd64 = \"here\", arm64 = \"there\" }\n",
+    );
+    project.edit("matrix.toml", "ruby = \"3.1\"\n", "ruby = \"3.1\"\narchitectures = [\"arm64\"]\n");
+    insta::assert_snapshot!(project.run(&["list", "--jobs", "--json"]), @r#"
+    status 0
+    -- output
+    {"include":[{"row":"3.3-trixie","architecture":"amd64","runner":"here"},{"row":"3.3-trixie","architecture":"arm64","runner":"there"}]}
+    "#);
+    insta::assert_snapshot!(project.run(&["list", "--jobs", "--json", "--group", "old"]), @r#"
+    status 0
+    -- output
+    {"include":[{"row":"3.1-bookworm","architecture":"arm64","runner":"there","group":"old"}]}
+    "#);
+    insta::assert_snapshot!(project.run(&["list", "--jobs", "--group", "all"]), @"
+    status 0
+    -- output
+     ROW           ARCHITECTURE  RUNNER  GROUP
+     3.3-trixie    amd64         here
+     3.3-trixie    arm64         there
+     3.1-bookworm  arm64         there   old
+    ");
+    insta::assert_snapshot!(project.run(&["list", "--jobs", "--group", "new"]), @"
+    status 2
+    -- errors
+    error: no group is called `new`
+    hint: the groups are old
+    ");
+}
+
+/// What a job does.
+#[test]
+fn a_row_is_built_by_its_name() {
+    let mirror = mirror();
+    let project = project(&mirror);
+    let build = |row: &str| project.run(&["build-all", "--row", row, "--arch", "amd64", "--no-check"]);
+    build("3.1-bookworm").good();
+    assert_eq!(built(&project), ["tiny:3.1"], "a row in a group, and no other");
+    build("3.3-trixie").good();
+    assert_eq!(built(&project), ["tiny:3.1", "tiny:3.3"]);
+    insta::assert_snapshot!(build("3.3-bookworm"), @"
+    status 2
+    -- errors
+    error: no row is called `3.3-bookworm`
+    hint: the rows are 3.3-trixie, 3.1-bookworm
+    ");
+}

@@ -9,8 +9,11 @@ use crate::mirror::Mirror;
 use crate::program::Outcome;
 use crate::project::Project;
 
+/// Where images are pushed to.
+const REPOSITORY: &str = "team/tiny";
+
 fn pushed(project: &Project, server: &DockerRegistry, arguments: &[&str]) -> Outcome {
-    let to = format!("{}/team/tiny", server.host());
+    let to = format!("{}/{REPOSITORY}", server.host());
     let mut outcome = project.run(&[&["push", "--to", &to], arguments].concat());
     for text in [&mut outcome.output, &mut outcome.errors] {
         *text = text.replace(server.host(), "[registry]");
@@ -19,8 +22,8 @@ fn pushed(project: &Project, server: &DockerRegistry, arguments: &[&str]) -> Out
 }
 
 /// The digest that a tag leads to, as skopeo sees it; none where there is no such tag.
-fn tagged(server: &DockerRegistry, tag: &str) -> Option<String> {
-    let image = format!("docker://{}/team/tiny:{tag}", server.host());
+pub(crate) fn tagged(server: &DockerRegistry, repository: &str, tag: &str) -> Option<String> {
+    let image = format!("docker://{}/{repository}:{tag}", server.host());
     let output = Command::new("skopeo")
         .args(["inspect", "--raw", "--tls-verify=false", &image])
         .output()
@@ -43,7 +46,7 @@ fn images_are_pushed_once_and_their_tags_follow() {
     -- errors
     would send 8 blobs (0.0 MB), mount 0; 0 are there
     ");
-    assert_eq!(tagged(&server, "3.3"), None);
+    assert_eq!(tagged(&server, REPOSITORY, "3.3"), None);
     insta::assert_snapshot!(pushed(&project, &server, &[]), @"
     status 0
     -- output
@@ -56,7 +59,7 @@ fn images_are_pushed_once_and_their_tags_follow() {
     ");
     for (name, digest) in project.images() {
         let tag = name.strip_prefix("tiny:").expect("the name of an image");
-        assert_eq!(tagged(&server, tag), Some(digest));
+        assert_eq!(tagged(&server, REPOSITORY, tag), Some(digest));
     }
     insta::assert_snapshot!(pushed(&project, &server, &["3.3"]), @"
     status 0
@@ -85,7 +88,7 @@ fn images_are_pushed_once_and_their_tags_follow() {
     would send 3 blobs (0.0 MB), mount 0; 5 are there
     ");
     pushed(&project, &server, &[]).good();
-    assert_eq!(tagged(&server, "3.3"), project.images().get("tiny:3.3").cloned());
+    assert_eq!(tagged(&server, REPOSITORY, "3.3"), project.images().get("tiny:3.3").cloned());
 }
 
 #[test]
@@ -120,8 +123,72 @@ fn what_was_not_built_is_not_pushed() {
     insta::assert_snapshot!(project.run(&["push", "--to", "Registry/"]), @"
     status 2
     -- errors
-    error: `Registry/` is no name in a registry: a repository consists of lower-case letters and digits, joined by one of `.`, `_`, `__`, `-` and `/`
+    error: invalid value 'Registry/' for '--to <REGISTRY/REPOSITORY>': `Registry/` is no name in a registry: a repository consists of lower-case letters and digits, joined by one of `.`, `_`, `__`, `-` and `/`
+
+    For more information, try '--help'.
     ");
+}
+
+/// What a person may rely on who pays for traffic: the registry's own log has no upload.
+#[test]
+fn a_repeated_push_sends_nothing() {
+    let mirror = Mirror::start();
+    let (project, server) = (Project::new(&mirror), DockerRegistry::start());
+    project.build();
+    pushed(&project, &server, &[]).good();
+    let sent = uploads(&server);
+    assert!(sent.len() > 10, "{sent:?}");
+    pushed(&project, &server, &[]).good();
+    project.run(&["push", "--to", &format!("{}/{REPOSITORY}", server.host()), "3.3"]).good();
+    assert_eq!(uploads(&server), sent);
+}
+
+/// The requests in a registry's log that change something, once what was asked last is in it.
+fn uploads(server: &DockerRegistry) -> Vec<String> {
+    let mark = format!("/v2/mark-{}/tags/list", server.log().len());
+    let url = format!("http://{}{mark}", server.host());
+    let asked = Command::new("curl").args(["--silent", "--output", "/dev/null", &url]).status();
+    assert!(asked.expect("curl starts").success());
+    while !server.log().iter().any(|line| line.contains(&mark)) {
+        std::thread::yield_now();
+    }
+    let is_reading = |line: &&String| line.starts_with("GET ") || line.starts_with("HEAD ");
+    server.log().iter().filter(|line| !is_reading(line)).cloned().collect()
+}
+
+/// Killed at any moment, a release is repeated, and right then: with the real registry, where a name is there or not.
+#[test]
+fn killed_and_repeated_it_is_right() {
+    let mirror = Mirror::start();
+    let project = Project::new(&mirror);
+    project.build();
+    let images = project.images();
+    for moment in [1, 4, 9, 14, 20, 26] {
+        let server = DockerRegistry::start();
+        let to = format!("{}/{REPOSITORY}", server.host());
+        let mut command = project.command(&["push", "--to", &to]);
+        let mut push =
+            command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the program starts");
+        while server.log().len() < moment && push.try_wait().expect("it can be waited for").is_none() {
+            std::thread::yield_now();
+        }
+        push.kill().expect("it can be killed");
+        push.wait().expect("it ends");
+        for (name, digest) in &images {
+            let tag = name.strip_prefix("tiny:").expect("the name of an image");
+            let there = tagged(&server, REPOSITORY, tag);
+            assert!(there.as_ref().is_none_or(|there| there == digest), "killed after {moment} requests");
+        }
+        pushed(&project, &server, &[]).good();
+        for (name, digest) in &images {
+            let tag = name.strip_prefix("tiny:").expect("the name of an image");
+            assert_eq!(
+                tagged(&server, REPOSITORY, tag).as_ref(),
+                Some(digest),
+                "killed after {moment} requests"
+            );
+        }
+    }
 }
 
 /// Killed after any request of a push, no tag is there, and the next push is right. The registry is one that only

@@ -51,8 +51,14 @@ pub(crate) fn official(name: &str) -> TempDir {
 
 /// Runs a verb in a project. Gives standard output, or what was said when it failed.
 pub(crate) fn run(project: &Path, arguments: &[&str]) -> Result<String, String> {
-    let command = Command::new(xtask()).args(arguments).current_dir(project).output();
-    outcome(command.expect("the program starts"))
+    outcome(command(project, arguments).output().expect("the program starts"))
+}
+
+/// A verb in a project, to be run.
+pub(crate) fn command(project: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(xtask());
+    command.args(arguments).current_dir(project);
+    command
 }
 
 /// The architecture of this machine.

@@ -96,14 +96,14 @@ fn trixie(tools: Package) -> Suite {
     suite("trixie", packages).source("ruby3.4", "3.4.5-1", &tarball()).source("ruby3.4", "3.4.4-1", b"old")
 }
 
-fn mirror() -> Mirror {
+pub(crate) fn mirror() -> Mirror {
     let mirror = Mirror::start();
     mirror.publish(&trixie(tools("1")));
     mirror
 }
 
 /// A project with a row whose Ruby is a package, and one whose Ruby is compiled.
-fn project(mirror: &Mirror) -> Project {
+pub(crate) fn project(mirror: &Mirror) -> Project {
     let project = Project::new(mirror);
     project.write("matrix.toml", &(project.read("matrix.toml") + ROW));
     let image =

@@ -1,14 +1,18 @@
 //! `build-all` and `build`: images, their checks, and the report.
 
+use builder::Builder;
 use builder::check::{Emulated, EngineKind};
 use builder::rounds::Outcome;
 use builder::selection::{Architectures, Kinds, Selection};
+
+use schema::reference::Repository;
 
 use super::session::{self, Settings};
 use super::{check, report};
 use crate::cli::{BuildAllFlags, BuildFlags, BuildOptions};
 use crate::ending::Ending;
 use crate::printer::Printer;
+use crate::transfer::Transfer;
 
 /// Every image, or those that match.
 pub(crate) fn all(flags: &BuildAllFlags, printer: &Printer) -> anyhow::Result<Ending> {
@@ -28,19 +32,26 @@ fn build(patterns: &[String], options: &BuildOptions, printer: &Printer) -> anyh
         release: options.release,
         keep: options.keep.clone(),
         keep_failed: options.keep_failed,
+        cache_from: options.cache_from.clone(),
         ..Settings::from(&options.packages)
     };
     let mut builder = session::builder(settings)?;
     let architectures = Architectures::only_or_matrix(options.arch);
     let variants = Kinds::named(&options.kinds.variants);
     let groups = Kinds::named(&options.kinds.groups);
+    let rows = options.kinds.rows.clone();
     let is_usual = patterns.is_empty()
+        && rows.is_empty()
         && [&variants, &groups].into_iter().all(|kinds| *kinds == Kinds::Usual)
         && options.arch.is_none();
-    let selection = Selection { patterns: patterns.to_vec(), architectures, variants, groups };
+    let selection = Selection { patterns: patterns.to_vec(), architectures, variants, groups, rows };
     let targets = builder.plan(&selection)?;
     let engine = (!options.no_check).then_some((EngineKind::Sandbox, Emulated::FirstVariants));
-    let Outcome { built, checks } = builder.build(&targets, engine, printer)?;
+    let outcome = builder.build(&targets, engine, printer);
+    // What was compiled is worth sharing, whatever went wrong later.
+    let shared = options.cache_to.as_ref().map(|to| share(&builder, to, printer)).transpose();
+    let Outcome { built, checks } = outcome?;
+    shared?;
     let record = builder.write_record(&targets, &built, checks)?;
     if options.no_check {
         return Ok(Ending::Good);
@@ -50,4 +61,14 @@ fn build(patterns: &[String], options: &BuildOptions, printer: &Printer) -> anyh
         report::write(&builder, &record, printer)?;
     }
     Ok(check::summary(&targets, &record, printer))
+}
+
+/// Puts what was made into a cache that others read.
+fn share(builder: &Builder, to: &Repository, printer: &Printer) -> anyhow::Result<()> {
+    let count = {
+        let transfer = Transfer::new(printer, "sharing");
+        builder.share(to, &transfer)?
+    };
+    printer.line(format_args!("shared {count} results with {to}"));
+    Ok(())
 }

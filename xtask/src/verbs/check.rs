@@ -4,11 +4,10 @@ use builder::check::{Emulated, EngineKind};
 use builder::plan::Target;
 use builder::rounds::Outcome;
 use builder::selection::{Architectures, Kinds, Selection};
-use checks::Tool;
 use schema::run::{CheckOutcome, ImageRecord, RunRecord, VERSION};
 
 use super::session::{self, Settings};
-use crate::cli::{CheckFlags, EngineName};
+use crate::cli::CheckFlags;
 use crate::ending::Ending;
 use crate::printer::Printer;
 
@@ -18,13 +17,10 @@ pub(crate) fn check(flags: &CheckFlags, printer: &Printer) -> anyhow::Result<End
     let architectures = Architectures::only_or_host(flags.arch);
     let variants = Kinds::named(&flags.kinds.variants);
     let groups = Kinds::named(&flags.kinds.groups);
-    let selection = Selection { patterns: flags.images.clone(), architectures, variants, groups };
+    let rows = flags.kinds.rows.clone();
+    let selection = Selection { patterns: flags.images.clone(), architectures, variants, groups, rows };
     let targets = builder.plan(&selection)?;
-    let engine = match flags.engine {
-        EngineName::Sandbox => EngineKind::Sandbox,
-        EngineName::Docker => EngineKind::Container(Tool::Docker),
-        EngineName::Podman => EngineKind::Container(Tool::Podman),
-    };
+    let engine = EngineKind::from(flags.engine);
     let Outcome { built, checks } = builder.build(&targets, Some((engine, Emulated::Every)), printer)?;
     let record = match engine {
         EngineKind::Sandbox => builder.write_record(&targets, &built, checks)?,

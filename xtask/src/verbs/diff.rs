@@ -1,11 +1,9 @@
 //! `diff`: what differs between two images or two runs.
 
-use anyhow::Context;
 use builder::Builder;
 use builder::compare::{CompareError, Loose, Operand, described_run};
-use cache::{Client, Store};
+use cache::Store;
 use diff::Comparison;
-use registry::{Hosts, Registry};
 use schema::Architecture;
 use schema::reference::Reference;
 
@@ -57,25 +55,12 @@ fn image(
 /// An image of a registry; its blobs stay in the cache.
 fn pulled(reference: &Reference, flags: &DiffFlags, printer: &Printer) -> anyhow::Result<diff::Image> {
     let store = Store::open(&environment::cache_folder()?)?;
-    let client = Client::new(environment::client_options(false)).context("cannot use the proxy")?;
-    let hosts = flags.plain_http.iter().fold(Hosts::default(), |hosts, host| hosts.plain_http(host));
-    let keychain = environment::keychain();
-    let registry = Registry::new(&client, &hosts, &keychain);
+    let access = session::RegistryAccess::new(&flags.plain_http)?;
+    let registry = access.registry();
     let architecture = flags.arch.map_or_else(environment::host, Ok::<Architecture, _>)?;
     let pulled = {
         let transfer = Transfer::new(printer, "fetching");
         registry.pull(&store, reference, architecture, &transfer)?
     };
-    let layers = pulled.layers.iter();
-    let size: u64 = layers.clone().map(|layer| layer.descriptor.size).sum();
-    let image = Loose {
-        name: reference.to_string(),
-        manifest: pulled.reference.digest(),
-        layers: layers
-            .map(|layer| (layer.descriptor.media_type.clone(), layer.blob.content().clone(), layer.diff_id))
-            .collect(),
-        pull: size + pulled.config_size,
-        config: &pulled.config,
-    };
-    Ok(image.describe()?)
+    Ok(Loose::of(reference.to_string(), &pulled).describe()?)
 }

@@ -21,13 +21,7 @@ const RECORDS: &str = "/var/lib/dpkg/status.d";
 pub(crate) fn export(flags: &ExportFlags, printer: &Printer) -> anyhow::Result<Ending> {
     let builder = session::builder(Settings::default())?;
     let images = builder.images(&flags.image)?;
-    let references: Vec<Reference> = builder
-        .layout()?
-        .references()?
-        .into_iter()
-        .filter(|(_, descriptor)| descriptor.digest == images.descriptor.digest)
-        .map(|(reference, _)| reference)
-        .collect();
+    let references = builder.names_of(&flags.image)?;
     let image = || builder.image(&flags.image, flags.arch);
     if flags.output == Path::new("-") {
         return stream(flags, &image()?, &references);

@@ -1,6 +1,8 @@
-//! `list`: the images of the matrix.
+//! `list`: the images of the matrix, or the jobs to build them on several machines.
 
-use builder::selection::{Architectures, Selection};
+use builder::Builder;
+use builder::jobs::Strategy;
+use builder::selection::{Architectures, Kinds, Selection};
 use schema::Digest;
 use serde::Serialize;
 
@@ -29,6 +31,9 @@ struct Listed {
 /// Lists them, as lines or as JSON.
 pub(crate) fn list(flags: &ListFlags, printer: &Printer) -> anyhow::Result<Ending> {
     let builder = session::builder(Settings::default())?;
+    if flags.jobs {
+        return jobs(&builder, flags, printer);
+    }
     let architectures = Architectures::only_or_host(flags.arch);
     let targets = builder.plan(&Selection { architectures, ..Selection::every() })?;
     let manifests = builder.manifests(&targets)?;
@@ -63,6 +68,24 @@ pub(crate) fn list(flags: &ListFlags, printer: &Printer) -> anyhow::Result<Endin
         let also = image.references[1..].join(" ");
         let manifest = image.manifest.map_or_else(|| "not built".to_owned(), shortened);
         table.add_row([image.name, image.ruby, image.distro, image.architecture, manifest, also]);
+    }
+    printer.result(table);
+    Ok(Ending::Good)
+}
+
+/// Lists jobs. As JSON they are one line, as a workflow hands it on from one job to the next.
+fn jobs(builder: &Builder, flags: &ListFlags, printer: &Printer) -> anyhow::Result<Ending> {
+    let jobs = builder.jobs(&Kinds::named(&flags.groups))?;
+    if flags.json {
+        printer.result(serde_json::to_string(&Strategy { include: jobs })?);
+        return Ok(Ending::Good);
+    }
+    let mut table = comfy_table::Table::new();
+    table.load_style(comfy_table::presets::NOTHING);
+    table.set_header(["ROW", "ARCHITECTURE", "RUNNER", "GROUP"]);
+    for job in jobs {
+        let (runner, group) = (job.runner.unwrap_or_default(), job.group.unwrap_or_default());
+        table.add_row([job.row, job.architecture.to_string(), runner, group]);
     }
     printer.result(table);
     Ok(Ending::Good)

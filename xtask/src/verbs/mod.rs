@@ -5,10 +5,15 @@ pub(crate) mod check;
 pub(crate) mod diff;
 pub(crate) mod export;
 pub(crate) mod list;
+pub(crate) mod load;
+pub(crate) mod part;
 pub(crate) mod push;
+pub(crate) mod release;
 pub(crate) mod report;
 pub(crate) mod run;
+pub(crate) mod sign;
 pub(crate) mod update;
 pub(crate) mod why;
 
+mod engine;
 mod session;

@@ -2,17 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::Context;
 use builder::selection::Selection;
-use cache::Client;
+use oci::Layout;
 use oci::document::Descriptor;
-use registry::{Hosts, PushPlan, Pushed, Registry, TagChange};
-use schema::reference::Repository;
+use registry::{PushPlan, Pushed, Registry, TagChange};
 
 use super::session::{self, Settings};
 use crate::cli::PushFlags;
 use crate::ending::Ending;
-use crate::environment;
 use crate::printer::{Printer, megabytes};
 use crate::transfer::Transfer;
 
@@ -21,27 +18,29 @@ pub(crate) fn push(flags: &PushFlags, printer: &Printer) -> anyhow::Result<Endin
     let builder = session::builder(Settings::default())?;
     let layout = builder.layout()?;
     let names = names(&builder, &flags.images)?;
-    let to: Repository = flags.to.parse()?;
-    let others: Vec<Repository> =
-        flags.mount_from.iter().map(|other| other.parse()).collect::<Result<_, _>>()?;
-    let client = Client::new(environment::client_options(false)).context("cannot use the proxy")?;
-    let hosts = flags.plain_http.iter().fold(Hosts::default(), |hosts, host| hosts.plain_http(host));
-    let keychain = environment::keychain();
-    let registry = Registry::new(&client, &hosts, &keychain);
-
-    let plan = registry.plan_push(&layout, &names, &to, &others)?;
+    let access = session::RegistryAccess::new(&flags.destination.plain_http)?;
+    let registry = access.registry();
+    let plan = registry.plan_push(&layout, &names, &flags.destination.to, &flags.destination.mount_from)?;
     if flags.dry_run {
         plan.tags.iter().for_each(|change| printer.result(told(change)));
         printer.line(would(&plan));
         return Ok(Ending::Good);
     }
-    let pushed = {
-        let transfer = Transfer::new(printer, "sending");
-        registry.push(&layout, &plan, &transfer)?
-    };
+    let pushed = carry_out(&registry, &layout, &plan, printer)?;
     plan.tags.iter().for_each(|change| printer.result(told(change)));
     printer.line(did(&pushed));
     Ok(Ending::Good)
+}
+
+/// Does what a plan says.
+pub(super) fn carry_out(
+    registry: &Registry<'_>,
+    layout: &Layout,
+    plan: &PushPlan,
+    printer: &Printer,
+) -> anyhow::Result<Pushed> {
+    let transfer = Transfer::new(printer, "sending");
+    Ok(registry.push(layout, plan, &transfer)?)
 }
 
 /// Every name of the images that are meant, and what it leads to.
@@ -62,7 +61,7 @@ fn names(
 }
 
 /// A tag, and what becomes of it.
-fn told(change: &TagChange) -> String {
+pub(super) fn told(change: &TagChange) -> String {
     let TagChange { reference, before, after, .. } = change;
     match before {
         _ if change.is_done() => format!("{reference} {after}, as before"),
@@ -71,14 +70,14 @@ fn told(change: &TagChange) -> String {
     }
 }
 
-fn would(plan: &PushPlan) -> String {
+pub(super) fn would(plan: &PushPlan) -> String {
     let mounted = plan.missing.iter().filter(|(_, from)| from.is_some()).count();
     let sent = blobs(plan.missing.len() - mounted);
     let there = plan.there;
     format!("would send {sent} ({}), mount {mounted}; {there} are there", megabytes(plan.bytes()))
 }
 
-fn did(pushed: &Pushed) -> String {
+pub(super) fn did(pushed: &Pushed) -> String {
     let Pushed { sent, bytes, mounted, there, documents } = *pushed;
     match (sent + mounted + documents, there) {
         (0, _) => "everything was there already".to_owned(),

@@ -1,4 +1,4 @@
-//! `run`: a command in an image, in the sandbox.
+//! `run`: a command in an image.
 
 use checks::Ending as CommandEnding;
 
@@ -14,16 +14,18 @@ const SIGNALED: i32 = 128;
 /// Runs it with the image's user, folder and environment, and ends with its status.
 pub(crate) fn run(flags: &RunFlags, printer: &Printer) -> anyhow::Result<Ending> {
     let builder = session::builder(Settings::default())?;
-    let status =
-        match builder.run(&flags.image, flags.arch, &flags.command, environment::terminal().as_deref())? {
-            CommandEnding::Exited(status) => status,
-            CommandEnding::Signaled(signal) => SIGNALED + signal,
-            CommandEnding::TimedOut => anyhow::bail!("the command took longer than a day"),
-            CommandEnding::PastLimit(what) => {
-                anyhow::bail!("the command took more {what} than a sandbox gives")
-            }
-            CommandEnding::NotStarted(why) => anyhow::bail!("cannot start the command: {why}"),
-        };
+    let terminal = environment::terminal();
+    let engine = flags.engine.into();
+    let ended = builder.run(&flags.image, flags.arch, engine, &flags.command, terminal.as_deref())?;
+    let status = match ended {
+        CommandEnding::Exited(status) => status,
+        CommandEnding::Signaled(signal) => SIGNALED + signal,
+        CommandEnding::TimedOut => anyhow::bail!("the command took longer than a day"),
+        CommandEnding::PastLimit(what) => {
+            anyhow::bail!("the command took more {what} than a sandbox gives")
+        }
+        CommandEnding::NotStarted(why) => anyhow::bail!("cannot start the command: {why}"),
+    };
     printer.finish();
     Ok(Ending::Status(u8::try_from(status).unwrap_or(u8::MAX)))
 }

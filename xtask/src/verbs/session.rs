@@ -2,8 +2,12 @@
 
 use std::io;
 
+use anyhow::Context;
 use builder::{Builder, LockUse, Options};
+use cache::Client;
+use registry::{Hosts, Keychain, Registry};
 use schema::matrix::Mirror;
+use schema::reference::Repository;
 use schema::{Digest, Hasher};
 
 use crate::cli::{MirrorOptions, PackageOptions, SANDBOX_INIT};
@@ -18,6 +22,7 @@ pub(super) struct Settings {
     pub(super) keep: Vec<String>,
     pub(super) keep_failed: bool,
     pub(super) mirror: Option<Mirror>,
+    pub(super) cache_from: Option<Repository>,
 }
 
 impl From<&PackageOptions> for Settings {
@@ -29,6 +34,7 @@ impl From<&PackageOptions> for Settings {
             keep: Vec::new(),
             keep_failed: false,
             mirror: mirror(&options.mirror),
+            cache_from: None,
         }
     }
 }
@@ -54,12 +60,35 @@ pub(super) fn builder(settings: Settings) -> anyhow::Result<Builder> {
         apt_sources: environment::apt_sources()?,
         client: environment::client_options(settings.offline),
         keychain: environment::keychain(),
+        cache_from: settings.cache_from,
         tool: tool()?,
         keep_failed: settings.keep_failed,
         sandbox: sandbox::Program::current_executable(SANDBOX_INIT),
         programs: environment::program_folders(),
     };
     Ok(Builder::open(&root, options)?)
+}
+
+/// How registries are reached, and who we are to them.
+pub(super) struct RegistryAccess {
+    client: Client,
+    hosts: Hosts,
+    keychain: Keychain,
+}
+
+impl RegistryAccess {
+    /// With the logins of the machine; to the hosts of `plain_http` without TLS.
+    pub(super) fn new(plain_http: &[String]) -> anyhow::Result<Self> {
+        Ok(Self {
+            client: Client::new(environment::client_options(false)).context("cannot use the proxy")?,
+            hosts: plain_http.iter().fold(Hosts::default(), |hosts, host| hosts.plain_http(host)),
+            keychain: environment::keychain(),
+        })
+    }
+
+    pub(super) fn registry(&self) -> Registry<'_> {
+        Registry::new(&self.client, &self.hosts, &self.keychain)
+    }
 }
 
 /// The digest of this very program: what another one built is not taken for its own work.

@@ -34,7 +34,7 @@ pub use workshop::{CompileError, OutputFault};
 /// How a script is started: another number where the same script is given something else.
 const WAY: &str = "1";
 /// Where installed Rubies are in the cache.
-const INSTALLED: &str = "compiled-ruby";
+pub(crate) const INSTALLED: &str = "compiled-ruby";
 /// Where it is what a Ruby was last compiled from.
 const INPUTS: &str = "compiled-ruby-inputs";
 /// The folder of `dist` that has what compiles left that failed.
@@ -56,6 +56,11 @@ impl Recipe<'_> {
     /// The digest of everything that decides what comes of it.
     pub(crate) fn digest(&self) -> Digest {
         self.inputs.digest()
+    }
+
+    /// The tarball, and the packages of the root that it is compiled in.
+    pub(crate) const fn materials(&self) -> (&Download, &Locked<'_>) {
+        (&self.tarball, &self.packages)
     }
 }
 

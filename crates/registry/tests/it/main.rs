@@ -5,6 +5,8 @@
 #![allow(clippy::disallowed_methods, reason = "a test that panics shows where")]
 
 mod authorisation;
+mod bring;
+mod entries;
 mod fixture;
 mod hostile;
 mod pull;
