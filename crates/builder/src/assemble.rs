@@ -140,15 +140,34 @@ fn pack_one(
     rootfs::write_tar(&layer.tree, &mut tar, &TarOptions { times: Times::One(created) })
         .expect("nothing keeps a tar from being written to memory");
     let diff_id = Digest::of(&tar);
-    let name = &layer.spec.name;
-    let form = |compression| compressed(store, name, &tar, diff_id, compression);
+    let layer = pack_tar(store, &layer.spec.name, (diff_id, &tar), &layer.tree, compressions)?;
+    Ok(Packed { layer, tar: tar.into() })
+}
+
+/// Packs the tar of a layer, which has the files of `tree`, in every way.
+///
+/// # Errors
+/// A layer that cannot be compressed or kept.
+pub(crate) fn pack_tar(
+    store: &Store,
+    name: &str,
+    (diff_id, tar): (Digest, &[u8]),
+    tree: &Tree,
+    compressions: Ways<Compression>,
+) -> Result<StoredLayer, AssembleError> {
+    let form = |compression| compressed(store, name, tar, diff_id, compression);
     let (zstd, first) = rayon::join(|| compressions.zstd.map(form).transpose(), || form(compressions.first));
     let StoredForm { digest, size } = first?;
-    let on_disk = Size::of(layer.tree.iter().map(|(_, entry)| entry));
-    let record =
-        LayerRecord { name: name.clone(), digest, diff_id, size, disk: on_disk.bytes, files: on_disk.files };
-    let layer = StoredLayer { record, uncompressed: tar.len() as u64, created, zstd: zstd? };
-    Ok(Packed { layer, tar: tar.into() })
+    let on_disk = Size::of(tree.iter().map(|(_, entry)| entry));
+    let record = LayerRecord {
+        name: name.to_owned(),
+        digest,
+        diff_id,
+        size,
+        disk: on_disk.bytes,
+        files: on_disk.files,
+    };
+    Ok(StoredLayer { record, uncompressed: tar.len() as u64, created: newest(tree), zstd: zstd? })
 }
 
 fn compressed(

@@ -141,7 +141,7 @@ impl Builder {
         lock: &Lock,
         target: &Target,
     ) -> Result<Option<Built>, BuildError> {
-        if !target.has_locked_image(lock) {
+        if !target.has_locked_images(lock) {
             return Ok(None);
         }
         let key = self.inputs(lock, target)?;
@@ -235,7 +235,12 @@ impl Builder {
         for step in self.steps(&lock, target)? {
             self.fetch(&lock, &packages_of(&lock, &step.set)?, observer)?;
             self.bring_underlay(&lock, target, &step, &mut underlays, observer)?;
-            let opened = self.opened(&lock, &step, underlays.of(&step))?;
+            if let Some(base) = underlays.base_alone(&step) {
+                best = Explanation::of_base(base, path);
+                lower = base.tree.clone();
+                continue;
+            }
+            let opened = self.opened(&lock, &step, &underlays)?;
             let stack = self.stack(target, &step, (&opened, &underlays), lower)?;
             let selection = layers::select(&stack, step.policy(&self.spec().shrink));
             let explanation = Explanation::of(&stack, &selection, path);

@@ -10,16 +10,17 @@ use std::io::Write;
 use std::sync::atomic::AtomicBool;
 
 use rayon::prelude::*;
-use rootfs::{Content, Dialect, Layer, Limits, Origin, Tree};
-use schema::image::{Addition, Drop, FileContent, Generator, LayerSpec, Shrink};
+use rootfs::{Content, Dialect, Layer, Limits, Origin, RootPath, Tree};
+use schema::image::{Addition, Drop, FileContent, FileSpec, Generator, LayerSpec, Shrink};
 use schema::lock::{ImageKey, Lock, SetKey};
 use schema::run::{AcceptRecord, DropRecord, LayerRecord, PackageRecord, ShrinkRecord};
 use schema::{Digest, Hasher};
 use serde::{Deserialize, Serialize};
 
 use crate::assemble::Placed;
+use crate::base_image::BaseImage;
 use crate::check::TreeFault;
-use crate::image_source::ImageSourceError;
+use crate::image_source::{Brought, ImageSourceError};
 use crate::layers::{self, Policy, Selection};
 use crate::made::Facts;
 use crate::observer::{Event, Observer, Stage};
@@ -91,6 +92,10 @@ pub(crate) struct Step<'a> {
     pub facts: Facts,
     /// Whether others may be put on it.
     pub is_base: bool,
+    /// Whether made files are not made where the image that it stands on has them.
+    pub keeps: bool,
+    /// The image that it stands on, and the digest that is locked: the first step is this image itself, and has no layers.
+    pub base: Option<(ImageKey, Digest)>,
     /// The image that lies below its packages, and the digest that is locked.
     pub underlay: Option<(ImageKey, Digest)>,
     /// By what its Ruby is compiled, where it has files of one.
@@ -108,6 +113,7 @@ impl Step<'_> {
 #[derive(Debug, Default)]
 pub(crate) struct Underlays {
     images: BTreeMap<ImageKey, Underlay>,
+    bases: BTreeMap<ImageKey, BaseImage>,
     /// By the digests of their recipes.
     compiled: BTreeMap<Digest, Tree>,
 }
@@ -121,6 +127,16 @@ impl Underlays {
     /// That of a step for which it was brought.
     pub(crate) fn of(&self, step: &Step<'_>) -> Option<&Underlay> {
         step.underlay.as_ref().and_then(|(key, _)| self.images.get(key))
+    }
+
+    /// The image that a step stands on for which it was brought.
+    pub(crate) fn base(&self, step: &Step<'_>) -> Option<&BaseImage> {
+        step.base.as_ref().and_then(|(key, _)| self.bases.get(key))
+    }
+
+    /// The same, where the step is this image itself.
+    pub(crate) fn base_alone(&self, step: &Step<'_>) -> Option<&BaseImage> {
+        self.base(step).filter(|_| step.layers.is_empty())
     }
 
     /// The compiled Ruby of a step for which it was brought.
@@ -233,7 +249,7 @@ impl Builder {
     /// The steps to what a target holds, lowest first: never none.
     pub(crate) fn steps<'s>(&'s self, lock: &Lock, target: &Target) -> Result<Vec<Step<'s>>, BuildError> {
         let spec = self.spec();
-        let mut steps: Vec<Step<'_>> = Vec::new();
+        let mut steps: Vec<Step<'_>> = Vec::from_iter(self.base_step(lock, target)?);
         for layers in target.stages(&spec.layers) {
             let below = steps.last().map(|step| step.key);
             let part = Part { name: None, layers, drop: &[] };
@@ -245,8 +261,8 @@ impl Builder {
                 let below = steps.last().map(|step| step.key);
                 let set = target.addition_set(spec, addition);
                 let step = self.step(lock, target, below, set, Part::of(name, addition))?;
-                // The last is the variant, which nothing is put on.
-                steps.push(Step { is_base: position + 1 < additions.len(), ..step });
+                // The last is the variant, which nothing is put on. Its own files cover those below.
+                steps.push(Step { is_base: position + 1 < additions.len(), keeps: false, ..step });
             }
         }
         Ok(steps)
@@ -291,7 +307,9 @@ impl Builder {
             hasher.field(String::from(key.clone()).as_bytes());
             hasher.field(package.digest.as_bytes());
         }
-        Ok(Step { key: hasher.finish(), set, layers, drop, facts, is_base: true, underlay, recipe })
+        let base = target.locked_base(lock)?;
+        let (key, is_base, keeps) = (hasher.finish(), true, true);
+        Ok(Step { key, set, layers, drop, facts, is_base, keeps, base, underlay, recipe })
     }
 
     fn facts(&self, lock: &Lock, target: &Target, layers: &[LayerSpec]) -> Result<Facts, BuildError> {
@@ -384,11 +402,17 @@ impl Builder {
         let stage = |stage| observer.observe(&Event::Stage { image: &name, stage });
         let spec = self.spec();
 
+        if let (Some((key, digest)), Some(base)) = (&step.base, underlays.base_alone(step)) {
+            stage(Stage::Packing);
+            let (contents, inventory) = self.base_contents(target, (key, *digest), base)?;
+            return self.keep(step, contents, &inventory);
+        }
+
         stage(Stage::Stacking);
         let listed = below.map(|(key, _)| self.inventory(&key)).transpose()?;
         let below = below.map(|(_, contents)| contents).cloned().unwrap_or_default();
         let lower = self.lower(&name, &below)?;
-        let opened = self.opened(lock, step, underlays.of(step))?;
+        let opened = self.opened(lock, step, underlays)?;
         let stack = self.stack(target, step, (&opened, underlays), lower)?;
 
         stage(Stage::Analyzing);
@@ -443,11 +467,19 @@ impl Builder {
         };
         let inventory =
             subject.take().map_err(|source| BuildError::Inventory { image: name.clone(), source })?;
+        let own = recorded(&stack, &selection, stored);
+        self.keep(step, below.with(Contents { accepted, undecided, ..own }), &inventory)
+    }
+
+    /// Keeps what came of a step.
+    fn keep(
+        &self,
+        step: &Step<'_>,
+        contents: Contents,
+        inventory: &sbom::Contents,
+    ) -> Result<Contents, BuildError> {
         let json = inventory.to_json();
         self.store.derive(INVENTORY, &step.key, |out| out.write_all(&json).map_err(BuildError::Keep))?;
-
-        let own = recorded(&stack, &selection, stored);
-        let contents = below.with(Contents { accepted, undecided, ..own });
         let json = serde_json::to_vec(&contents).expect("strings and numbers can be written as JSON");
         self.store.derive(CONTENTS, &step.key, |out| out.write_all(&json).map_err(BuildError::Keep))?;
         Ok(contents)
@@ -464,11 +496,15 @@ impl Builder {
         &self,
         lock: &Lock,
         step: &Step<'_>,
-        underlay: Option<&Underlay>,
+        underlays: &Underlays,
     ) -> Result<Vec<Package>, BuildError> {
         let locked = packages_of(lock, &step.set)?;
         let mut opened = packages::open(&self.store, &self.client, &self.mirrors(lock)?, &locked)?;
-        if let Some(underlay) = underlay {
+        if let Some(base) = underlays.base(step) {
+            let there = base.packages();
+            opened.retain(|package| !there.contains(package.key.name.as_str()));
+        }
+        if let Some(underlay) = underlays.of(step) {
             let beside: Vec<Package> = underlay.packages_beside(&opened).cloned().collect();
             opened.extend(beside);
         }
@@ -487,10 +523,15 @@ impl Builder {
         if let Some((key, digest)) = &step.underlay
             && !underlays.images.contains_key(key)
         {
-            let (_, tree) = self.image_sources(observer).bring(key, Some(*digest))?;
+            let Brought { tree, .. } = self.image_sources(observer).bring(key, Some(*digest))?;
             let failed = |source| ImageSourceError::Image { image: key.image.clone(), source };
             let underlay = Underlay::of_image(tree, &self.spec().overlook).map_err(failed)?;
             underlays.images.insert(key.clone(), underlay);
+        }
+        if let Some((key, digest)) = &step.base
+            && !underlays.bases.contains_key(key)
+        {
+            underlays.bases.insert(key.clone(), self.bring_base(key, *digest, observer)?);
         }
         if let Some(digest) = step.recipe
             && !underlays.compiled.contains_key(&digest)
@@ -510,7 +551,12 @@ impl Builder {
         (packages, underlays): (&'p [Package], &Underlays),
         lower: Tree,
     ) -> Result<Stack<'p>, BuildError> {
-        let files = step.layers.iter().flat_map(|layer| &layer.files);
+        let kept = underlays.base(step).filter(|_| step.keeps);
+        let is_there = |file: &&FileSpec| {
+            let path = RootPath::parse(file.path.as_str()).ok();
+            kept.zip(path).is_some_and(|(base, path)| base.tree.resolve(&path).is_ok())
+        };
+        let files = step.layers.iter().flat_map(|layer| &layer.files).filter(|file| !is_there(file));
         let below = Below { underlay: underlays.of(step), ruby: underlays.ruby(step) };
         Stack::new(packages, below, lower, &self.project.image, files, &step.facts)
             .map_err(|source| BuildError::Tree { image: target.to_string(), source })

@@ -37,6 +37,9 @@ pub enum Provenance {
     Image,
 }
 
+/// Why a file is there that the layers of a row are put on.
+pub(crate) const IN_BASE: &str = "the image that the row stands on has it";
+
 /// Why a file is there that nothing needs, in a layer whose packages are installed.
 const INSTALLED: &str = "its package is installed";
 
@@ -100,6 +103,13 @@ impl Explanation {
         };
         let is_kept = matches!(self.verdict, Verdict::Kept { .. });
         is_kept || weight(&self.verdict) > weight(&lower.verdict)
+    }
+
+    /// That a path is there in the image that a row stands on, where it may be of a package.
+    pub(crate) fn there_already(asked: RootPath, path: RootPath, package: Option<String>) -> Self {
+        let verdict = Verdict::Added { layer: "base image".to_owned(), because: IN_BASE };
+        let from = package.map(Provenance::Package);
+        Self { asked, path, from, verdict, shrunk: None, findings: Vec::new() }
     }
 
     pub(crate) fn of(stack: &Stack<'_>, selection: &Selection<'_>, asked: &RootPath) -> Self {
@@ -192,7 +202,7 @@ impl fmt::Display for Explanation {
                     write!(out, "\n{:1$}{2}", "", 2 * (depth + 1), step.reason)?;
                 }
             }
-            Verdict::Added { layer, because } if *because == INSTALLED => {
+            Verdict::Added { layer, because } if [INSTALLED, IN_BASE].contains(because) => {
                 write!(out, "{path} is in the layer `{layer}`{from}: {because}")?;
             }
             Verdict::Added { layer, because } => write!(out, "{path} is in the layer `{layer}`: {because}")?,

@@ -36,7 +36,7 @@ pub enum ImageSourceError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The image is not as it should be.
-    #[error("cannot take a Ruby from the image {image}")]
+    #[error("cannot use the image {image}")]
     Image {
         /// The image.
         image: ImageName,
@@ -201,6 +201,16 @@ pub(crate) struct Images<'a> {
     pub(crate) observer: &'a dyn Observer,
 }
 
+/// An image that was brought: every byte of it is verified.
+pub(crate) struct Brought {
+    /// What it is locked by.
+    pub digest: Digest,
+    /// Its layers, lowest first: the digest of each tar, and the tar.
+    pub layers: Vec<(Digest, Content)>,
+    /// Its files.
+    pub tree: Tree,
+}
+
 /// An image that is at hand.
 struct Found {
     digest: Digest,
@@ -209,7 +219,7 @@ struct Found {
 }
 
 impl Images<'_> {
-    /// The digest and the files of an image: of the one that is locked, or of the one that its name leads to now.
+    /// An image: the one that is locked, or the one that its name leads to now.
     ///
     /// # Errors
     /// An image that cannot be had, that is damaged, or that is not the locked one.
@@ -217,7 +227,7 @@ impl Images<'_> {
         &self,
         key @ ImageKey { image, architecture }: &ImageKey,
         locked: Option<Digest>,
-    ) -> Result<(Digest, Tree), ImageSourceError> {
+    ) -> Result<Brought, ImageSourceError> {
         let failed = |source| ImageSourceError::Image { image: image.clone(), source };
         let found = match image {
             ImageName::Registry(reference) => self.pulled(key, reference, locked)?,
@@ -232,7 +242,8 @@ impl Images<'_> {
             let found = format!("{os}/{machine}");
             return Err(failed(ImageFault::Architecture { found, wanted: *architecture }));
         }
-        Ok((found.digest, self.tree(found.layers).map_err(failed)?))
+        let (layers, tree) = self.unpacked(found.layers).map_err(failed)?;
+        Ok(Brought { digest: found.digest, layers, tree })
     }
 
     fn pulled(
@@ -290,8 +301,11 @@ impl Images<'_> {
         Ok(Found { digest: image.id, config: image.config, layers: image.layers })
     }
 
-    /// The layers, unpacked and stacked.
-    fn tree(&self, layers: Vec<(ImageLayer, Content)>) -> Result<Tree, ImageFault> {
+    /// The layers, unpacked, and stacked.
+    fn unpacked(
+        &self,
+        layers: Vec<(ImageLayer, Content)>,
+    ) -> Result<(Vec<(Digest, Content)>, Tree), ImageFault> {
         let unpacked = layers.into_par_iter().map(|(ImageLayer { descriptor, diff_id }, content)| {
             let digest = descriptor.digest;
             let tar = self.store.derive(TAR, &diff_id, |out| {
@@ -301,15 +315,16 @@ impl Images<'_> {
             })?;
             let layer = Layer::parse(tar.content().clone(), Dialect::Oci, Limits::default())
                 .map_err(|source| ImageFault::Tar { digest, source })?;
-            Ok((digest, layer))
+            Ok((digest, (diff_id, tar.content().clone()), layer))
         });
-        let unpacked: Vec<Result<(Digest, Layer), ImageFault>> = unpacked.collect();
-        let mut tree = Tree::new();
+        let unpacked: Vec<Result<_, ImageFault>> = unpacked.collect();
+        let (mut tars, mut tree) = (Vec::new(), Tree::new());
         for unpacked in unpacked {
-            let (digest, layer) = unpacked?;
+            let (digest, tar, layer) = unpacked?;
+            tars.push(tar);
             tree.stack(&layer, Origin::default()).map_err(|source| ImageFault::Stack { digest, source })?;
         }
-        Ok(tree)
+        Ok((tars, tree))
     }
 }
 

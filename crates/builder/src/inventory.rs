@@ -14,6 +14,7 @@ use sbom::{
 use crate::build::Locked;
 use crate::layers::{self, Selection};
 use crate::stack::{Package, PackageSource, Stack};
+use crate::underlay::Known;
 
 /// Who makes the packages: every keyring and every mirror here is Debian's.
 const VENDOR: &str = "Debian";
@@ -124,27 +125,12 @@ impl Subject<'_> {
             architecture: key.architecture.clone(),
             source: source(package),
             archive: self.packages.get(key).map(|locked| locked.digest),
-            copyright: self.copyright(&key.name),
-        }
-    }
-
-    /// The copyright file of a package, which may be a link to that of another.
-    fn copyright(&self, package: &str) -> Option<CopyrightFile> {
-        let path = RootPath::parse(format!("{}/{package}/copyright", layers::DOCUMENTATION)).ok()?;
-        let real = self.image.resolve(&path).ok()?;
-        match &self.image.get(&real.path)?.kind {
-            Kind::File(file) => {
-                Some(CopyrightFile { path: path.to_string(), copyright: Copyright::parse(&file.content) })
-            }
-            Kind::Directory | Kind::Symlink(_) => None,
+            copyright: copyright(self.image, &key.name),
         }
     }
 
     fn new_files(&self, found: &[Found<'_>]) -> Vec<sbom::File> {
-        let contents: HashMap<Inode, &Content> =
-            found.iter().map(|found| (found.inode, found.content)).collect();
-        let checksums: HashMap<Inode, Checksums> =
-            contents.into_par_iter().map(|(inode, content)| (inode, Checksums::of(content))).collect();
+        let checksums = checksums(found);
         let file = |found: &Found<'_>| sbom::File {
             path: found.text.clone(),
             checksums: checksums[&found.inode],
@@ -163,6 +149,63 @@ impl Subject<'_> {
         let ruby = self.ruby.as_ref().filter(|_| self.stack.upstream(entry).is_some())?;
         path.starts_with(&ruby.prefix).then(|| Owner::Software(ruby.software.name.clone()))
     }
+}
+
+/// What is in an image that rows stand on.
+///
+/// # Errors
+/// The specification of a gem that does not say which gem it is.
+pub(crate) fn of_base(
+    image: &Tree,
+    known: &Known,
+    code_name: &str,
+    pulled: sbom::PulledImage,
+) -> Result<Contents, InventoryError> {
+    let package = |package: &Package| sbom::Package {
+        name: package.key.name.clone(),
+        version: package.key.version.clone(),
+        architecture: package.key.architecture.clone(),
+        source: source(package),
+        archive: None,
+        copyright: copyright(image, &package.key.name),
+    };
+    let found: Vec<Found<'_>> = regular_files(image).collect();
+    let checksums = checksums(&found);
+    let owner = |path: &RootPath| {
+        let package = known.owners.get(path).map(|&owner| &known.packages[owner]);
+        package.map(|package| Owner::Package(package.key.name.clone()))
+    };
+    let file = |found: &Found<'_>| sbom::File {
+        path: found.text.clone(),
+        checksums: checksums[&found.inode],
+        owner: owner(found.path),
+    };
+    let gems = found.iter().filter(|found| is_specification(found.path)).map(gem);
+    Ok(Contents {
+        distro: distro(image, code_name),
+        packages: known.packages.iter().map(package).collect(),
+        software: Vec::new(),
+        images: vec![pulled],
+        gems: gems.collect::<Result<_, _>>()?,
+        files: found.iter().map(file).collect(),
+    })
+}
+
+/// The copyright file of a package, which may be a link to that of another.
+fn copyright(image: &Tree, package: &str) -> Option<CopyrightFile> {
+    let path = RootPath::parse(format!("{}/{package}/copyright", layers::DOCUMENTATION)).ok()?;
+    let real = image.resolve(&path).ok()?;
+    match &image.get(&real.path)?.kind {
+        Kind::File(file) => {
+            Some(CopyrightFile { path: path.to_string(), copyright: Copyright::parse(&file.content) })
+        }
+        Kind::Directory | Kind::Symlink(_) => None,
+    }
+}
+
+fn checksums(found: &[Found<'_>]) -> HashMap<Inode, Checksums> {
+    let contents: HashMap<Inode, &Content> = found.iter().map(|found| (found.inode, found.content)).collect();
+    contents.into_par_iter().map(|(inode, content)| (inode, Checksums::of(content))).collect()
 }
 
 fn nothing() -> Contents {

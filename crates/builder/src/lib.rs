@@ -25,6 +25,7 @@ pub mod provenance;
 pub mod selection;
 
 mod assemble;
+mod base_image;
 mod contents;
 mod declare;
 mod error;

@@ -6,11 +6,13 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use analyzer::Reason;
 use rayon::prelude::*;
-use rootfs::{Entry, Kind, RootPath, Tree};
+use rootfs::{Entry, Inode, Kind, RootPath, Tree};
 use schema::Digest;
 use schema::listing::{DroppedEntry, LayerListing, ListedEntry, ListedKind, Listing};
 use schema::lock::Lock;
 
+use crate::base_image::BaseImage;
+use crate::check::TreeFault;
 use crate::contents::{Step, Underlays};
 use crate::layers::{self, Selection};
 use crate::observer::Observer;
@@ -96,11 +98,41 @@ impl Builder {
         step: &Step<'_>,
         lower: Tree,
     ) -> Result<Listed, BuildError> {
-        let opened = self.opened(lock, step, underlays.of(step))?;
+        if let Some(base) = underlays.base_alone(step) {
+            let failed = |source| BuildError::Layer { image: target.to_string(), source };
+            return Ok(Listed { listing: base_listing(base).map_err(failed)?, image: base.tree.clone() });
+        }
+        let opened = self.opened(lock, step, underlays)?;
         let stack = self.stack(target, step, (&opened, underlays), lower)?;
         let selection = layers::select(&stack, step.policy(&self.spec().shrink));
         let listing = listing(&stack, &selection);
         Ok(Listed { listing, image: selection.image })
+    }
+}
+
+/// What is in the layers of an image that a row stands on.
+fn base_listing(base: &BaseImage) -> Result<Listing, TreeFault> {
+    let layers = base.layers().map(|layer| {
+        let (name, tree) = layer?;
+        let mut inodes = HashSet::new();
+        let entries = tree.iter().map(|(path, entry)| ListedEntry {
+            path: text(path),
+            kind: kind(entry, &mut inodes),
+            package: base.package(path).map(|package| package.key.name.clone()),
+            because: explain::IN_BASE.to_owned(),
+            from: None,
+        });
+        Ok(LayerListing { name, entries: entries.collect() })
+    });
+    Ok(Listing { layers: layers.collect::<Result<_, TreeFault>>()?, dropped: Vec::new() })
+}
+
+fn kind(entry: &Entry, inodes: &mut HashSet<Inode>) -> ListedKind {
+    match &entry.kind {
+        Kind::Directory => ListedKind::Folder,
+        Kind::Symlink(_) => ListedKind::Symlink,
+        Kind::File(file) if inodes.insert(file.inode) => ListedKind::File(file.content.len() as u64),
+        Kind::File(_) => ListedKind::HardLink,
     }
 }
 
@@ -115,13 +147,7 @@ fn listing(stack: &Stack<'_>, selection: &Selection<'_>) -> Listing {
             };
             let package = stack.tree.get(path).and_then(|entry| stack.package(entry));
             let package = package.map(|package| package.key.name.clone());
-            let kind = match &entry.kind {
-                Kind::Directory => ListedKind::Folder,
-                Kind::Symlink(_) => ListedKind::Symlink,
-                Kind::File(file) if inodes.insert(file.inode) => ListedKind::File(file.content.len() as u64),
-                Kind::File(_) => ListedKind::HardLink,
-            };
-            ListedEntry { path: text(path), kind, package, because, from }
+            ListedEntry { path: text(path), kind: kind(entry, &mut inodes), package, because, from }
         });
         LayerListing { name: layer.spec.name.clone(), entries: entries.collect() }
     });

@@ -129,7 +129,8 @@ pub fn tidy(lock: &mut Lock, matrix: &Matrix, spec: &ImageSpec) {
     let of_distros = matrix.distros.values().flat_map(|distro| distro.suites.iter().chain(&distro.security));
     let suites: BTreeSet<&str> = of_distros.map(String::as_str).chain(tarballs.into_values()).collect();
     lock.suites.retain(|suite| suites.contains(suite.name.as_str()));
-    let images: Vec<&ImageName> = matrix.rows.iter().filter_map(|row| row.source.image()).collect();
+    let images: Vec<&ImageName> =
+        matrix.rows.iter().flat_map(|row| row.source.image().into_iter().chain(&row.base)).collect();
     lock.images.retain(|key, _| images.contains(&&key.image));
 }
 

@@ -62,7 +62,7 @@ pub(crate) fn targets(
         };
         has_latest |= rank == Rank::Latest;
         for architecture in architectures.of(matrix, row, host) {
-            for (position, variant) in spec.variants.iter().enumerate() {
+            for (position, variant) in variants(spec, row) {
                 let endings = endings(row, variant, position == 0);
                 targets.push(Target {
                     name: name(spec, row, &endings),
@@ -83,11 +83,19 @@ pub(crate) fn targets(
 
 /// The places of all images of a matrix in its order, by their names.
 pub(crate) fn names(matrix: &Matrix, spec: &ImageSpec) -> BTreeMap<String, usize> {
-    let variants = || spec.variants.iter().enumerate();
     let all = matrix.rows.iter().flat_map(|row| {
-        variants().map(move |(position, variant)| name(spec, row, &endings(row, variant, position == 0)))
+        variants(spec, row)
+            .map(move |(position, variant)| name(spec, row, &endings(row, variant, position == 0)))
     });
     all.enumerate().map(|(place, name)| (name, place)).collect()
+}
+
+/// The variants of a row, with their places. Packages are not installed on an image that somebody else built, whose dpkg
+/// knows others or is not there: the same row without a base has the image for building.
+fn variants<'s>(spec: &'s ImageSpec, row: &Row) -> impl Iterator<Item = (usize, &'s Variant)> {
+    let on_image = row.base.is_some();
+    let installs = |variant: &Variant| variant.addition.layers.iter().any(|layer| layer.installed);
+    spec.variants.iter().enumerate().filter(move |(_, variant)| !on_image || !installs(variant))
 }
 
 /// An image's name with its main tag.

@@ -12,6 +12,7 @@ use rayon::prelude::*;
 use schema::Architecture;
 use schema::lock::{ImageKey, Lock, LockedImage, LockedPackage, LockedSuite, PackageKey, SetKey, TarballKey};
 
+use crate::image_source::Brought;
 use crate::locking::{self, Base, LockChange, Resolution, Wish};
 use crate::observer::{Event, Observer};
 use crate::plan::{self, Target};
@@ -35,8 +36,8 @@ impl Builder {
         let wishes = locking::wishes(&all, self.spec());
         let missing = locking::unanswered(&lock, &wishes);
         // Of these only what is asked for now: another run needs no registry.
-        let images = targets.iter().filter(|target| !target.has_locked_image(&lock));
-        let images: BTreeSet<ImageKey> = images.filter_map(Target::image_key).collect();
+        let images = targets.iter().filter(|target| !target.has_locked_images(&lock));
+        let images: BTreeSet<ImageKey> = images.flat_map(Target::image_keys).collect();
         let mut tarballs = locking::tarballs(&self.project.matrix);
         tarballs.retain(|key, _| !lock.tarballs.contains_key(key));
         if missing.is_empty() && images.is_empty() && tarballs.is_empty() {
@@ -74,8 +75,8 @@ impl Builder {
             .chain(locked.into_iter().map(Architectures::Only))
             .flat_map(|architectures| plan::targets(&self.project.matrix, self.spec(), host, architectures))
             .collect();
-        let images = targets.iter().filter(|target| target.has_locked_image(&lock));
-        let images: BTreeSet<ImageKey> = images.filter_map(Target::image_key).collect();
+        let images = targets.iter().filter(|target| target.has_locked_images(&lock));
+        let images: BTreeSet<ImageKey> = images.flat_map(Target::image_keys).collect();
         let tarballs = locking::tarballs(&self.project.matrix);
         let wishes = locking::wishes(&targets, self.spec());
         let resolved = self.resolved(&lock, &wishes, (&images, &tarballs), observer)?;
@@ -88,7 +89,7 @@ impl Builder {
 
     /// Whether every distro and every locked image has the Ruby that its rows say.
     fn check_rubies(&self, lock: &Lock, targets: &[Target]) -> Result<(), BuildError> {
-        let mut known = targets.iter().filter(|target| target.has_locked_image(lock));
+        let mut known = targets.iter().filter(|target| target.has_locked_images(lock));
         known.try_for_each(|target| self.ruby(lock, target).map(drop))
     }
 
@@ -110,7 +111,7 @@ impl Builder {
             locking::replace(&mut lock, base, resolution?);
         }
         for key in images {
-            let (digest, tree) = self.image_sources(observer).bring(key, None)?;
+            let Brought { digest, tree, .. } = self.image_sources(observer).bring(key, None)?;
             lock.images.insert(key.clone(), LockedImage { digest, rubies: rubies_of(&tree) });
         }
         for (key, suite) in tarballs {

@@ -135,9 +135,31 @@ impl Target {
         }
     }
 
+    /// The images that the lock has to know: the one that the Ruby is taken from, and the one that the row stands on.
+    pub(crate) fn image_keys(&self) -> impl Iterator<Item = ImageKey> {
+        self.image_key().into_iter().chain(self.base_key())
+    }
+
     /// Whether there is no image that the lock would have to know and does not.
-    pub(crate) fn has_locked_image(&self, lock: &Lock) -> bool {
-        self.image_key().is_none_or(|key| lock.images.contains_key(&key))
+    pub(crate) fn has_locked_images(&self, lock: &Lock) -> bool {
+        self.image_keys().all(|key| lock.images.contains_key(&key))
+    }
+
+    fn base_key(&self) -> Option<ImageKey> {
+        let image = self.row.base.clone()?;
+        Some(ImageKey { image, architecture: self.architecture })
+    }
+
+    /// The image that the row stands on, if on one, and the digest that the lock has of it.
+    ///
+    /// # Errors
+    /// An image that is not locked yet.
+    pub(crate) fn locked_base(&self, lock: &Lock) -> Result<Option<(ImageKey, Digest)>, BuildError> {
+        let Some(key) = self.base_key() else { return Ok(None) };
+        match lock.images.get(&key) {
+            Some(locked) => Ok(Some((key, locked.digest))),
+            None => Err(BuildError::ImageNotLocked { image: key.image, architecture: key.architecture }),
+        }
     }
 
     /// The Ruby of the row among those of an image.

@@ -132,7 +132,7 @@ impl<'a> Stack<'a> {
         facts: &Facts,
     ) -> Result<Self, TreeError> {
         let (made, unowned) = (made_origin(packages), upstream_origin(packages));
-        let mut tree = merged_usr(made).map_err(TreeError::MergedUsr)?;
+        let mut tree = merged_usr(made, &lower).map_err(TreeError::MergedUsr)?;
         if let Some(underlay) = underlay {
             underlay.lay(&mut tree, packages, unowned).map_err(TreeError::Underlay)?;
         }
@@ -205,10 +205,12 @@ fn stack_package(tree: &mut Tree, package: &Package, origin: Origin) -> Result<(
     tree.stack(&layer, origin).map_err(|source| TreeError::Stack { package: name(), source })
 }
 
-fn merged_usr(origin: Origin) -> Result<Tree, InsertError> {
+/// The links, but for folders that the lower layers have in their place, as images of old distros do.
+fn merged_usr(origin: Origin, lower: &Tree) -> Result<Tree, InsertError> {
     let mut tree = Tree::new();
-    for name in MERGED_USR {
-        let path = |text: String| RootPath::parse(text).expect("a constant path");
+    let path = |text: String| RootPath::parse(text).expect("a constant path");
+    let is_folder = |name: &str| lower.get(&path(format!("/{name}"))).is_some_and(Entry::is_directory);
+    for name in MERGED_USR.into_iter().filter(|name| !is_folder(name)) {
         tree.insert(path(format!("/usr/{name}")), Entry::directory(rootfs::Metadata::root(0o755), origin))?;
         tree.insert(path(format!("/{name}")), Entry::symlink(format!("usr/{name}"), origin))?;
     }

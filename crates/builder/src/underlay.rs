@@ -34,34 +34,7 @@ impl Underlay {
     /// # Errors
     /// When what dpkg should know makes no sense.
     pub(crate) fn of_image(mut tree: Tree, overlook: &[Overlook]) -> Result<Self, ImageFault> {
-        let mut packages = Vec::new();
-        let mut owners = HashMap::new();
-        for installed in installed(&tree)? {
-            let record = |ending: &str| {
-                let names = installed.record_names();
-                let found =
-                    names.iter().find_map(|name| file(&tree, &format!("{DPKG}/info/{name}.{ending}")));
-                found.or_else(|| file(&tree, &format!("{DPKG}/status.d/{}.{ending}", installed.name)))
-            };
-            let md5sums = record("md5sums").map(|sums| sums.to_vec()).unwrap_or_default();
-            let listed = match record("list") {
-                Some(list) => paths(&tree, &list, b""),
-                // Below `status.d` there is no other list.
-                None => paths_of_sums(&tree, &md5sums),
-            };
-            for path in listed {
-                owners.insert(path, packages.len());
-            }
-            let InstalledPackage { name, version, architecture, control } = installed;
-            packages.push(Package {
-                key: PackageKey { name, version, architecture },
-                source: PackageSource::Image,
-                control: control.into(),
-                md5sums,
-                records: BTreeMap::new(),
-                data: Content::from(Vec::new()),
-            });
-        }
+        let Known { packages, owners } = known(&tree)?;
         let overlooked = overlooked(&tree, overlook);
         for path in &overlooked {
             tree.remove(path);
@@ -113,6 +86,50 @@ impl Underlay {
         }
         Ok(())
     }
+}
+
+/// What the package manager of an image knows of its files.
+#[derive(Debug)]
+pub(crate) struct Known {
+    /// The packages that are installed.
+    pub packages: Vec<Package>,
+    /// The places among them of those that files are of.
+    pub owners: HashMap<RootPath, usize>,
+}
+
+/// What dpkg knows of an image, or what it says below `status.d`.
+///
+/// # Errors
+/// When it makes no sense.
+pub(crate) fn known(tree: &Tree) -> Result<Known, ImageFault> {
+    let mut packages = Vec::new();
+    let mut owners = HashMap::new();
+    for installed in installed(tree)? {
+        let record = |ending: &str| {
+            let names = installed.record_names();
+            let found = names.iter().find_map(|name| file(tree, &format!("{DPKG}/info/{name}.{ending}")));
+            found.or_else(|| file(tree, &format!("{DPKG}/status.d/{}.{ending}", installed.name)))
+        };
+        let md5sums = record("md5sums").map(|sums| sums.to_vec()).unwrap_or_default();
+        let listed = match record("list") {
+            Some(list) => paths(tree, &list, b""),
+            // Below `status.d` there is no other list.
+            None => paths_of_sums(tree, &md5sums),
+        };
+        for path in listed {
+            owners.insert(path, packages.len());
+        }
+        let InstalledPackage { name, version, architecture, control } = installed;
+        packages.push(Package {
+            key: PackageKey { name, version, architecture },
+            source: PackageSource::Image,
+            control: control.into(),
+            md5sums,
+            records: BTreeMap::new(),
+            data: Content::from(Vec::new()),
+        });
+    }
+    Ok(Known { packages, owners })
 }
 
 /// What is not taken from an image: what its dpkg keeps of it, and what the description says.

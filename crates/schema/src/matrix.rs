@@ -137,6 +137,8 @@ pub struct Row {
     pub distro: String,
     /// Where the Ruby comes from.
     pub source: Source,
+    /// The image that its layers are put on; the lowest of them where there is none.
+    pub base: Option<ImageName>,
     /// What it has beside the image's own, by the names that the image's description gives: words of its tags.
     pub options: Vec<String>,
     /// Which architectures it is built for, where it is not for those of the matrix; never empty.
@@ -206,6 +208,7 @@ struct WrittenRow {
     ruby: Spanned<String>,
     distro: Spanned<String>,
     source: Spanned<Source>,
+    base: Option<ImageName>,
     #[serde(default)]
     options: Vec<String>,
     architectures: Option<Spanned<Vec<ArchitectureChoice>>>,
@@ -292,6 +295,7 @@ fn rows(
             ruby,
             distro: distro.clone(),
             source: row.source.get_ref().clone(),
+            base: row.base.clone(),
             options: row.options.clone(),
             architectures: row
                 .architectures
@@ -393,7 +397,7 @@ source = { package = "ruby" }
     #[test]
     fn a_wrong_field_has_its_place_and_the_nearest_word() {
         insta::assert_snapshot!(refusal(&GOOD.replace("ruby = \"3.3\"", "rubby = \"3.3\"")), @r#"
-        matrix.toml:12:1: unknown field `rubby`, expected one of `ruby`, `distro`, `source`, `options`, `architectures`, `group`
+        matrix.toml:12:1: unknown field `rubby`, expected one of `ruby`, `distro`, `source`, `base`, `options`, `architectures`, `group`
            |
         12 | rubby = "3.3"
            | ^
@@ -540,6 +544,15 @@ source = { package = "ruby" }
             let error = refusal(&text);
             assert!(error.contains(says) && error.contains("matrix.toml:"), "{says}: {error}");
         }
+    }
+
+    #[test]
+    fn a_row_may_stand_on_an_image() {
+        let on = |image: &str| format!("{GOOD}base = \"{image}\"\n");
+        let matrix = Matrix::parse("matrix.toml", &on("registry.example.org/base:13")).unwrap();
+        let base = matrix.rows[0].base.as_ref().map(ToString::to_string);
+        assert_eq!(base.as_deref(), Some("registry.example.org/base:13"));
+        assert!(refusal(&on("oci:../base")).starts_with("matrix.toml:15:8: `oci:../base` names no path"));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 mod architectures;
 mod article;
+mod base_image;
 mod build;
 mod checks;
 mod compared;

@@ -80,12 +80,12 @@ fn layers() -> [Vec<u8>; 2] {
     [debian.finish(), ruby.finish()]
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     hex::encode(Sha256::digest(bytes))
 }
 
 /// Writes an image as `docker save` does.
-fn save(layers: &[Vec<u8>], architecture: &str, to: &Path) -> PathBuf {
+pub(crate) fn save(layers: &[Vec<u8>], architecture: &str, to: &Path) -> PathBuf {
     let diff_ids: Vec<String> = layers.iter().map(|layer| format!("sha256:{}", hex(layer))).collect();
     let config = serde_json::json!({
         "architecture": architecture,
@@ -129,7 +129,7 @@ fn project(mirror: &Mirror, image: &str) -> Project {
 }
 
 /// The files of an image.
-fn files(project: &Project, image: &str) -> Vec<String> {
+pub(crate) fn files(project: &Project, image: &str) -> Vec<String> {
     let out = project.folder().join("out");
     let output = out.display().to_string();
     project.run(&["export", image, "--format", "dir", "--force", "--output", &output]).good();
@@ -346,7 +346,7 @@ fn what_is_no_image_with_that_ruby_is_told() {
     status 2
     -- errors
     resolving the packages of trixie
-    error: cannot take a Ruby from the image docker-archive:ruby.tar
+    error: cannot use the image docker-archive:ruby.tar
       because: its archive cannot be read
       because: failed to open file `[project]/ruby.tar`: No such file or directory (os error 2)
     ");
@@ -356,7 +356,7 @@ fn what_is_no_image_with_that_ruby_is_told() {
     status 2
     -- errors
     resolving the packages of trixie
-    error: cannot take a Ruby from the image docker-archive:ruby.tar
+    error: cannot use the image docker-archive:ruby.tar
       because: it is for linux/arm64, and not for linux/amd64
     ");
     insta::assert_snapshot!(case("docker-archive:ruby.tar:ruby:3.3", &|project| {
@@ -365,7 +365,7 @@ fn what_is_no_image_with_that_ruby_is_told() {
     status 2
     -- errors
     resolving the packages of trixie
-    error: cannot take a Ruby from the image docker-archive:ruby.tar:ruby:3.3
+    error: cannot use the image docker-archive:ruby.tar:ruby:3.3
       because: it has the images ruby:3.4
     hint: say which in matrix.toml, as `docker-archive:FILE:NAME`
     ");
@@ -375,7 +375,7 @@ fn what_is_no_image_with_that_ruby_is_told() {
     status 2
     -- errors
     resolving the packages of trixie
-    error: cannot take a Ruby from the image docker-archive:ruby.tar
+    error: cannot use the image docker-archive:ruby.tar
       because: it has no Ruby 3.4, nor any other in /usr/local or /usr
     hint: take another image, or write the Ruby that this one has into matrix.toml
     ");
@@ -386,7 +386,7 @@ fn what_is_no_image_with_that_ruby_is_told() {
     status 2
     -- errors
     resolving the packages of trixie
-    error: cannot take a Ruby from the image docker-archive:ruby.tar
+    error: cannot use the image docker-archive:ruby.tar
       because: it has no Ruby 3.3, but Ruby 3.4.5 in /usr/local
     hint: take another image, or write the Ruby that this one has into matrix.toml
     ");
@@ -401,7 +401,7 @@ fn what_is_no_image_with_that_ruby_is_told() {
     status 2
     -- errors
     resolving the packages of trixie
-    error: cannot take a Ruby from the image docker-archive:ruby.tar
+    error: cannot use the image docker-archive:ruby.tar
       because: cannot unpack its layer sha256:[digest]
       because: its tar has the digest sha256:[digest], the configuration names sha256:[digest]
     ");
@@ -409,7 +409,7 @@ fn what_is_no_image_with_that_ruby_is_told() {
     status 2
     -- errors
     resolving the packages of trixie
-    error: cannot take a Ruby from the image oci:layout
+    error: cannot use the image oci:layout
       because: cannot find an image layout: there is no file `oci-layout` (image layout `[project]/layout`)
     hint: write the layout anew, as `skopeo copy SOURCE oci:FOLDER:NAME` does
     ");
@@ -427,7 +427,7 @@ fn a_file_that_changed_since_it_was_locked_is_told() {
     insta::assert_snapshot!(project.run(&["build-all", "--no-check"]), @"
     status 2
     -- errors
-    error: cannot take a Ruby from the image docker-archive:ruby.tar
+    error: cannot use the image docker-archive:ruby.tar
       because: it has the digest sha256:[digest], and matrix.lock says sha256:[digest]
     hint: `cargo xtask update` locks the image that is there now
     ");
