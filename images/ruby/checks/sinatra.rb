@@ -14,8 +14,13 @@ end
 
 install("sinatra")
 version = Gem::Specification.find_by_name("sinatra").version
-# From its fourth version on, Sinatra leaves the choice of a server to the application.
-install("rackup") if version >= Gem::Version.new("4")
+# From its fourth version on, Sinatra leaves the choice of a server to the application. Before, it takes WEBrick, which comes
+# with Debian's own Rubies and with rackup.
+if version >= Gem::Version.new("4")
+  install("rackup")
+elsif Gem::Specification.find_all_by_name("webrick").empty?
+  install("webrick")
+end
 
 APPLICATION = <<'RUBY'
 require "sinatra"
@@ -49,8 +54,12 @@ Dir.mktmpdir do |folder|
       raise "expected 200 and a greeting, not #{response.code} and #{body.inspect}\n#{File.read(log)}"
     end
   ensure
-    Process.kill("TERM", application)
-    Process.wait(application)
+    begin
+      Process.kill("TERM", application)
+      Process.wait(application)
+    rescue SystemCallError
+      # It ended before, which is told with its log.
+    end
   end
 end
 
