@@ -24,6 +24,7 @@ def make_gem(name, ending, source)
   File.write("#{name}/#{name}.gemspec", <<~RUBY)
     Gem::Specification.new do |spec|
       spec.name, spec.version, spec.summary, spec.authors = "#{name}", "1", "answers", ["nobody"]
+      spec.licenses, spec.homepage, spec.required_ruby_version = ["MIT"], "https://example.org/", ">= 2.7"
       spec.files = Dir["ext/*"]
       spec.extensions = ["ext/extconf.rb"]
     end
