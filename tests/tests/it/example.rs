@@ -124,8 +124,11 @@ pub(crate) fn gem_packages(is_packaged: bool) -> Option<GemPackages> {
     let host = Architecture::host().expect("an architecture that images are built for");
     let sets = || lock.sets.keys().filter(|set| set.distro == "trixie" && set.architecture == host);
     let has = |set: &SetKey, package: &str| set.wants.contains(package);
-    let gems = sets().find(|set| has(set, "ruby-sinatra") && has(set, "ruby") == is_packaged)?;
-    let below = sets().filter(|set| set.wants.is_subset(&gems.wants) && *set != gems);
+    let is_of_gems = |set: &&SetKey| has(set, "ruby-sinatra");
+    // Of those of the row with and without options, the one without.
+    let gems = sets().filter(is_of_gems).filter(|set| has(set, "ruby") == is_packaged);
+    let gems = gems.min_by_key(|set| set.wants.len())?;
+    let below = sets().filter(|set| set.wants.is_subset(&gems.wants) && !is_of_gems(set));
     let image = below.max_by_key(|set| set.wants.len())?;
     let image = &lock.sets[image];
     let store = Store::open(&real::cache()).expect("the cache");

@@ -104,10 +104,15 @@ fn compare(project: &Path, name: &str) {
     }
 }
 
-/// The real paths of all programs and shared objects, but for the loader.
+/// The real paths of all programs and shared objects, but for the loader: no relocatable object, which the linker alone reads.
 fn objects(tree: &Tree) -> Vec<RootPath> {
     let loader = real_path(tree, LOADER);
-    let is_object = |kind: &Kind| matches!(kind, Kind::File(file) if file.content.starts_with(b"\x7fELF"));
+    // `e_type` is behind the 16 bytes that identify the file, in the order of this machine, as its loader runs (elf(5)).
+    let is_relocatable = |content: &[u8]| content.get(16..18) == Some(&1_u16.to_ne_bytes());
+    let is_object = |kind: &Kind| match kind {
+        Kind::File(file) => file.content.starts_with(b"\x7fELF") && !is_relocatable(&file.content),
+        _ => false,
+    };
     let all = tree.descendants(&RootPath::root());
     all.filter(|(_, entry)| is_object(&entry.kind))
         .map(|(path, _)| path.clone())
