@@ -56,6 +56,16 @@ fn all() -> Vec<(&'static str, Vec<Vec<u8>>)> {
                 "{\"soname\":[\"libc.so\"],\"priority\":\"required\"}\0\0",
             ]),
         ),
+        ("docker_archive", docker_archive()),
+        (
+            "dpkg_status",
+            texts(&[
+                "Package: libc6\nStatus: install ok installed\nMulti-Arch: same\nArchitecture: amd64\nVersion: 2.41-12\n\
+                 Conffiles:\n /etc/x 0123\nDescription: a\n b\n .\n c\n\n\
+                 Package: gone\nStatus: deinstall ok config-files\nArchitecture: all\nVersion: 1\n",
+                "Package: base\nArchitecture: all\nVersion: 1:2~rc1-3\n",
+            ]),
+        ),
         ("elf", elf()),
         (
             "gem_specification",
@@ -115,6 +125,19 @@ fn all() -> Vec<(&'static str, Vec<Vec<u8>>)> {
             ],
         ),
     ]
+}
+
+/// An archive with one image, and the documents of another.
+fn docker_archive() -> Vec<Vec<u8>> {
+    let layer = Tar::new().file("a", "b").finish();
+    let diff_id = schema::Digest::of(&layer);
+    let config = format!(
+        r#"{{"architecture":"amd64","os":"linux","config":{{}},"rootfs":{{"type":"layers","diff_ids":["{diff_id}"]}}}}"#
+    );
+    let manifest = r#"[{"Config":"config.json","RepoTags":["ruby:3.4"],"Layers":["layer.tar"]}]"#;
+    let archive =
+        Tar::new().file("manifest.json", manifest).file("config.json", &*config).file("layer.tar", layer).finish();
+    vec![archive, [manifest, "\0", &config].concat().into()]
 }
 
 fn texts(texts: &[&str]) -> Vec<Vec<u8>> {

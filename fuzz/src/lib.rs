@@ -168,6 +168,51 @@ pub fn sources(bytes: &[u8]) {
     debian::fuzzing::sources(bytes);
 }
 
+/// What dpkg knows of installed packages: each has a name that is one word of a path, and is read from its own fields again.
+pub fn dpkg_status(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let Ok(installed) = debian::status::installed(&text) else { return };
+    for package in installed {
+        for name in package.record_names() {
+            assert!(RootPath::parse(format!("/info/{name}")).is_ok_and(|path| path.name() == name.as_bytes()));
+        }
+        let again = debian::status::installed(&package.control).expect("its own fields are control data");
+        assert_eq!(again, [package], "another package was read from its fields");
+    }
+}
+
+/// An archive of Docker's; and the documents of one, whose layers are there: the manifest and the configuration, with a zero
+/// byte between them.
+pub fn docker_archive(bytes: &[u8]) {
+    archived_image(bytes.to_vec());
+    let mut documents = bytes.splitn(2, |byte| *byte == 0);
+    let (manifest, config) = (documents.next().unwrap_or_default(), documents.next().unwrap_or_default());
+    let archive = testkit::tar::Tar::new()
+        .file("manifest.json", manifest)
+        .file("config.json", config)
+        .file("layer.tar", testkit::tar::Tar::new().file("a", "b").finish())
+        .symlink("again.tar", "layer.tar");
+    archived_image(archive.finish());
+}
+
+/// Every layer of an image has the digest of its own bytes, and the one that the configuration says of its tar.
+fn archived_image(bytes: Vec<u8>) {
+    let archive = Content::from(bytes);
+    for name in [None, Some("ruby:3.4")] {
+        let Ok(image) = oci::ArchivedImage::open(archive.clone(), name) else { continue };
+        let diff_ids: Vec<_> = image.layers.iter().map(|(layer, _)| layer.diff_id).collect();
+        assert_eq!(diff_ids, image.config.rootfs.diff_ids);
+        for (layer, content) in &image.layers {
+            let oci::document::Descriptor { media_type, digest, size, .. } = &layer.descriptor;
+            assert_eq!((*digest, *size), (schema::Digest::of(content), content.len() as u64));
+            let mut tar = Vec::new();
+            if oci::unpack(content, media_type, layer.diff_id, 1 << 20, &mut tar).is_ok() {
+                assert_eq!(schema::Digest::of(&tar), layer.diff_id);
+            }
+        }
+    }
+}
+
 /// What a package needs.
 pub fn relation(bytes: &[u8]) {
     debian::fuzzing::relations(&String::from_utf8_lossy(bytes));

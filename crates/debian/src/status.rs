@@ -35,6 +35,10 @@ pub enum StatusError {
 /// Fields that are dpkg's own, and in no package (dpkg's `lib/dpkg/parse.c`).
 const OF_DPKG: [&str; 5] = ["Status", "Conffiles", "Config-Version", "Triggers-Pending", "Triggers-Awaited"];
 
+/// The longest that a name and an architecture may be together, in bytes: names of files have 255 (path_resolution(7)), and
+/// those of dpkg's records have an ending too.
+const LONGEST: usize = 200;
+
 /// The packages of a status file that are installed. One without `Status`, as below `status.d`, is.
 ///
 /// # Errors
@@ -56,7 +60,8 @@ fn package(paragraph: &Paragraph<'_>) -> Result<InstalledPackage, StatusError> {
         return Err(StatusError::Name(name));
     }
     let architecture = field("Architecture")?;
-    if !architecture.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    if !architecture.bytes().all(is_plain) || name.len() + architecture.len() > LONGEST {
         return Err(StatusError::Name(format!("{name}:{architecture}")));
     }
     let own = paragraph.fields().filter(|(name, _)| !OF_DPKG.iter().any(|of| of.eq_ignore_ascii_case(name)));
@@ -121,7 +126,9 @@ Version: 1
 
     #[test]
     fn what_cannot_be_right_is_refused() {
+        let long = format!("Package: a\nVersion: 1\nArchitecture: {}\n", "x".repeat(LONGEST));
         for (text, says) in [
+            (long.as_str(), "cannot be the name"),
             ("Package: ../../etc\nVersion: 1\nArchitecture: all\n", "`../../etc` cannot be the name"),
             ("Package: a/b\nVersion: 1\nArchitecture: all\n", "`a/b` cannot be the name"),
             ("Package: a\nVersion: 1\nArchitecture: ../x\n", "`a:../x` cannot be the name"),
