@@ -35,7 +35,7 @@ pub enum StatusError {
 /// Fields that are dpkg's own, and in no package (dpkg's `lib/dpkg/parse.c`).
 const OF_DPKG: [&str; 5] = ["Status", "Conffiles", "Config-Version", "Triggers-Pending", "Triggers-Awaited"];
 
-/// The longest that a name and an architecture may be together, in bytes: names of files have 255 (path_resolution(7)), and
+/// The longest that a name and an architecture may be together, in bytes: names of files have 255 (`NAME_MAX`), and
 /// those of dpkg's records have an ending too.
 const LONGEST: usize = 200;
 
