@@ -3,8 +3,7 @@
 use builder::Builder;
 use builder::check::{Emulated, EngineKind};
 use builder::rounds::Outcome;
-use builder::selection::{Architectures, Kinds, Selection};
-
+use builder::selection::{Architectures, Kinds};
 use schema::reference::Repository;
 
 use super::session::{self, Settings};
@@ -37,14 +36,11 @@ fn build(patterns: &[String], options: &BuildOptions, printer: &Printer) -> anyh
     };
     let mut builder = session::builder(settings)?;
     let architectures = Architectures::only_or_matrix(options.arch);
-    let variants = Kinds::named(&options.kinds.variants);
-    let groups = Kinds::named(&options.kinds.groups);
-    let rows = options.kinds.rows.clone();
-    let is_usual = patterns.is_empty()
-        && rows.is_empty()
-        && [&variants, &groups].into_iter().all(|kinds| *kinds == Kinds::Usual)
+    let selection = session::selection(patterns, &options.kinds, architectures);
+    let is_usual = selection.patterns.is_empty()
+        && selection.rows.is_empty()
+        && [&selection.variants, &selection.groups].into_iter().all(|kinds| *kinds == Kinds::Usual)
         && options.arch.is_none();
-    let selection = Selection { patterns: patterns.to_vec(), architectures, variants, groups, rows };
     let targets = builder.plan(&selection)?;
     let engine = (!options.no_check).then_some((EngineKind::Sandbox, Emulated::FirstVariants));
     let outcome = builder.build(&targets, engine, printer);

@@ -3,7 +3,7 @@
 use builder::check::{Emulated, EngineKind};
 use builder::plan::Target;
 use builder::rounds::Outcome;
-use builder::selection::{Architectures, Kinds, Selection};
+use builder::selection::Architectures;
 use schema::run::{CheckOutcome, ImageRecord, RunRecord, VERSION};
 
 use super::session::{self, Settings};
@@ -15,10 +15,7 @@ use crate::printer::Printer;
 pub(crate) fn check(flags: &CheckFlags, printer: &Printer) -> anyhow::Result<Ending> {
     let mut builder = session::builder(Settings::from(&flags.packages))?;
     let architectures = Architectures::only_or_host(flags.arch);
-    let variants = Kinds::named(&flags.kinds.variants);
-    let groups = Kinds::named(&flags.kinds.groups);
-    let rows = flags.kinds.rows.clone();
-    let selection = Selection { patterns: flags.images.clone(), architectures, variants, groups, rows };
+    let selection = session::selection(&flags.images, &flags.kinds, architectures);
     let targets = builder.plan(&selection)?;
     let engine = EngineKind::from(flags.engine);
     let Outcome { built, checks } = builder.build(&targets, Some((engine, Emulated::Every)), printer)?;

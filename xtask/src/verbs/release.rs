@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use builder::selection::{Architectures, Kinds, Selection};
+use builder::selection::Architectures;
 
 use super::push;
 use super::session::{self, Settings};
@@ -14,13 +14,7 @@ use crate::transfer::Transfer;
 /// Shows what every tag would lead to, or sends what is missing and sets the tags.
 pub(crate) fn release(flags: &ReleaseFlags, printer: &Printer) -> anyhow::Result<Ending> {
     let builder = session::builder(Settings::default())?;
-    let selection = Selection {
-        patterns: flags.images.clone(),
-        architectures: Architectures::Matrix,
-        variants: Kinds::named(&flags.kinds.variants),
-        groups: Kinds::named(&flags.kinds.groups),
-        rows: flags.kinds.rows.clone(),
-    };
+    let selection = session::selection(&flags.images, &flags.kinds, Architectures::Matrix);
     let release = builder.release(&selection, &flags.unchecked)?;
     let layout = builder.layout()?;
     let access = session::RegistryAccess::new(&flags.destination.plain_http)?;

@@ -3,6 +3,7 @@
 use std::io;
 
 use anyhow::Context;
+use builder::selection::{Architectures, Kinds, Selection};
 use builder::{Builder, LockUse, Options};
 use cache::Client;
 use registry::{Hosts, Keychain, Registry};
@@ -10,7 +11,7 @@ use schema::matrix::Mirror;
 use schema::reference::Repository;
 use schema::{Digest, Hasher};
 
-use crate::cli::{MirrorOptions, PackageOptions, SANDBOX_INIT};
+use crate::cli::{KindOptions, MirrorOptions, PackageOptions, SANDBOX_INIT};
 use crate::environment;
 
 /// What a verb may set.
@@ -23,6 +24,17 @@ pub(super) struct Settings {
     pub(super) keep_failed: bool,
     pub(super) mirror: Option<Mirror>,
     pub(super) cache_from: Option<Repository>,
+}
+
+/// The images that match the patterns, of the kinds that are asked for.
+pub(super) fn selection(patterns: &[String], kinds: &KindOptions, architectures: Architectures) -> Selection {
+    Selection {
+        patterns: patterns.to_vec(),
+        architectures,
+        variants: Kinds::named(&kinds.variants),
+        groups: Kinds::named(&kinds.groups),
+        rows: kinds.rows.clone(),
+    }
 }
 
 impl From<&PackageOptions> for Settings {

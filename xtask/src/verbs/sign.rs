@@ -1,7 +1,7 @@
 //! `sign`: signatures and attestations of what was released.
 
 use builder::provenance::Origin;
-use builder::selection::{Architectures, Kinds, Selection};
+use builder::selection::Architectures;
 use builder::signing::Signing;
 use schema::Architecture;
 
@@ -13,13 +13,7 @@ use crate::printer::Printer;
 /// Signs every image by its digest, and attests what is in it and where it comes from.
 pub(crate) fn sign(flags: &SignFlags, printer: &Printer) -> anyhow::Result<Ending> {
     let builder = session::builder(Settings::default())?;
-    let selection = Selection {
-        patterns: flags.images.clone(),
-        architectures: Architectures::Matrix,
-        variants: Kinds::named(&flags.kinds.variants),
-        groups: Kinds::named(&flags.kinds.groups),
-        rows: flags.kinds.rows.clone(),
-    };
+    let selection = session::selection(&flags.images, &flags.kinds, Architectures::Matrix);
     // Whether it may be released was asked when it was.
     let release = builder.release(&selection, &Architecture::ALL)?;
     let origin = Origin {
