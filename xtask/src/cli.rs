@@ -279,6 +279,14 @@ pub(crate) enum ExportFormat {
     Dir,
 }
 
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum CompressionName {
+    /// Taken by every engine
+    Gzip,
+    /// Smaller
+    Zstd,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct ExportFlags {
     /// Its name or tag, as in ruby:3.3-trixie
@@ -290,6 +298,9 @@ pub(crate) struct ExportFlags {
     /// The image for this architecture instead of this machine's; for an OCI layout, instead of all
     #[arg(long, value_name = "ARCHITECTURE")]
     pub(crate) arch: Option<Architecture>,
+    /// For an OCI layout: the images in this compression alone, for programs that know one image under a name
+    #[arg(long, value_enum)]
+    pub(crate) compression: Option<CompressionName>,
     /// Where to: a new path, or `-` for an archive on standard output
     #[arg(long, value_name = "PATH")]
     pub(crate) output: PathBuf,

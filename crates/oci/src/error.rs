@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use rootfs::{StackError, TarError};
 use schema::{Architecture, Digest};
 
+use crate::image_index::Prefer;
 use crate::reference::Reference;
 use crate::unpack::UnpackError;
 
@@ -75,6 +76,14 @@ pub enum Fault {
         architecture: Architecture,
         /// The machines that there are images for.
         known: Vec<String>,
+    },
+    /// A name leads to images, and none of them is in the compression that is meant.
+    #[error("cannot find an image in {compression} under `{name}`")]
+    NoCompression {
+        /// The name, or the digest where there is none.
+        name: String,
+        /// What was asked for.
+        compression: Prefer,
     },
     /// Two entries of the index have the same name.
     #[error("cannot tell which image `{0}` is: the index has the reference twice")]
@@ -173,6 +182,9 @@ impl LayoutError {
             Fault::NoArchitecture { known, .. } if !known.is_empty() => {
                 Some(format!("there is one for {}", known.join(" and ")))
             }
+            Fault::NoCompression { .. } => Some(
+                "leave it to the image, or build with `compression = \"both\"` in matrix.toml".to_owned(),
+            ),
             Fault::NoBlob(_) | Fault::BlobSize { .. } | Fault::BlobDigest { .. } => {
                 Some("build all images again: what is damaged is written anew".to_owned())
             }

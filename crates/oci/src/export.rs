@@ -10,13 +10,12 @@ use std::path::{Path, PathBuf};
 
 use fs_err::File;
 use rootfs::{DirectoryError, Entry, Metadata, Origin, Ownership, RootPath, TarOptions, Tree, WriteError};
-use schema::Architecture;
 use serde::Serialize;
 
 use crate::document;
 use crate::error::LayoutError;
 use crate::image::Image;
-use crate::image_index::ImageIndex;
+use crate::image_index::{ImageIndex, Part};
 use crate::layout::Layout;
 use crate::output::{Form, Output};
 use crate::reference::Reference;
@@ -110,20 +109,20 @@ impl ExportError {
     }
 }
 
-/// Exports `index` as an OCI image layout in the folder `output`, under each of `references`: all of its images, or those
-/// for one architecture, with everything that refers to them.
+/// Exports `index` as an OCI image layout in the folder `output`, under each of `references`: all of its images, or a
+/// part of them, with everything that refers to them.
 ///
 /// # Errors
 /// An image that is damaged or not there, an output that exists or cannot be written.
 pub fn oci_layout(
     index: &ImageIndex,
-    architecture: Option<Architecture>,
+    part: Part,
     references: &[Reference],
     output: &Path,
     existing: Existing,
 ) -> Result<(), ExportError> {
     let source = index.layout();
-    let part = architecture.map(|architecture| index.only(architecture)).transpose()?.flatten();
+    let part = index.only(part)?;
     let form = Form::Layout { source: source.directory() };
     Output { path: output, existing, form }.publish(|staged| {
         let layout = Layout::create(staged)?;

@@ -1,5 +1,7 @@
 //! What a reference names, read back: images for one or several machines, in one or several compressions.
 
+use std::fmt;
+
 use schema::Architecture;
 
 use crate::document::{Annotations, Descriptor, ImageConfig, Index, Manifest, Platform};
@@ -31,6 +33,24 @@ pub enum Prefer {
     Gzip,
     /// The smaller one.
     Zstd,
+}
+
+/// Which images of an index are meant; all by default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Part {
+    /// Those for Linux on this architecture alone.
+    pub architecture: Option<Architecture>,
+    /// Those in this compression alone.
+    pub compression: Option<Prefer>,
+}
+
+impl fmt::Display for Prefer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Gzip => "gzip",
+            Self::Zstd => "zstd",
+        })
+    }
 }
 
 impl ImageIndex {
@@ -82,13 +102,22 @@ impl ImageIndex {
         NewIndex::new(images.into_iter().chain(kept), annotations)
     }
 
-    /// The index of the images for this architecture alone; `None` where it has no other ones, so that it is that index
-    /// itself.
+    /// The index of this part alone; `None` where it has no other images, so that it is that index itself.
     ///
     /// # Errors
     /// No such image.
-    pub(crate) fn only(&self, architecture: Architecture) -> Result<Option<NewIndex>, LayoutError> {
-        let images = self.images_for(architecture)?;
+    pub(crate) fn only(&self, part: Part) -> Result<Option<NewIndex>, LayoutError> {
+        let mut images = match part.architecture {
+            Some(architecture) => self.images_for(architecture)?,
+            None if part.compression.is_none() => return Ok(None),
+            None => self.images.clone(),
+        };
+        if let Some(compression) = part.compression {
+            images.retain(|image| image.is_zstd() == (compression == Prefer::Zstd));
+            if images.is_empty() {
+                return Err(self.layout.error(Fault::NoCompression { name: self.name.clone(), compression }));
+            }
+        }
         let index = self.index.as_ref().filter(|index| index.manifests.len() > images.len());
         Ok(index.map(|index| NewIndex::new(images, index.annotations.clone())))
     }

@@ -39,7 +39,7 @@ pub use contents::Contents;
 pub use docker_archive::{ArchiveError, ArchivedImage};
 pub use error::{Fault, LayoutError};
 pub use image::{Image, ImageLayer};
-pub use image_index::{ImageIndex, Prefer};
+pub use image_index::{ImageIndex, Part, Prefer};
 pub use layout::Layout;
 pub use new_image::{NewImage, NewLayer, Recipe};
 pub use new_index::NewIndex;

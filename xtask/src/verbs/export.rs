@@ -5,11 +5,11 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 use oci::export::{self, Existing};
-use oci::{Image, Reference};
+use oci::{Image, Part, Prefer, Reference};
 use rootfs::{Ownership, RootPath};
 
 use super::session::{self, Settings};
-use crate::cli::{ExportFlags, ExportFormat};
+use crate::cli::{CompressionName, ExportFlags, ExportFormat};
 use crate::ending::Ending;
 use crate::environment;
 use crate::printer::Printer;
@@ -19,6 +19,9 @@ const RECORDS: &str = "/var/lib/dpkg/status.d";
 
 /// Writes the image in the form that was asked for.
 pub(crate) fn export(flags: &ExportFlags, printer: &Printer) -> anyhow::Result<Ending> {
+    if flags.compression.is_some() && !matches!(flags.format, ExportFormat::Oci) {
+        bail!("`--compression` is for an OCI layout: the layers of the other forms are not compressed");
+    }
     let builder = session::builder(Settings::default())?;
     let images = builder.images(&flags.image)?;
     let references = builder.names_of(&flags.image)?;
@@ -28,7 +31,10 @@ pub(crate) fn export(flags: &ExportFlags, printer: &Printer) -> anyhow::Result<E
     }
     let existing = if flags.force { Existing::Replace } else { Existing::Refuse };
     match flags.format {
-        ExportFormat::Oci => export::oci_layout(&images, flags.arch, &references, &flags.output, existing)?,
+        ExportFormat::Oci => {
+            let part = Part { architecture: flags.arch, compression: flags.compression.map(prefer) };
+            export::oci_layout(&images, part, &references, &flags.output, existing)?;
+        }
         ExportFormat::DockerArchive => {
             export::docker_archive(&image()?, &references, &flags.output, existing)?;
         }
@@ -40,6 +46,13 @@ pub(crate) fn export(flags: &ExportFlags, printer: &Printer) -> anyhow::Result<E
     }
     printer.line(format_args!("wrote {} to {}", flags.image, flags.output.display()));
     Ok(Ending::Good)
+}
+
+fn prefer(name: CompressionName) -> Prefer {
+    match name {
+        CompressionName::Gzip => Prefer::Gzip,
+        CompressionName::Zstd => Prefer::Zstd,
+    }
 }
 
 /// Writes an archive to standard output.

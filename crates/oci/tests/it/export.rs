@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use oci::export::{self, Existing, ExportError};
-use oci::{Image, Layout};
+use oci::{Image, Layout, Part};
 use rootfs::{Content, Dialect, Kind, Layer, Limits, Origin, Ownership, RootPath, Tree};
 use schema::Digest;
 
@@ -83,7 +83,7 @@ fn a_folder_is_the_root_of_the_image() {
 
 fn oci_layout(image: &Image, name: &str, output: &Path, existing: Existing) -> Result<(), ExportError> {
     let index = image.layout().resolve("ruby:3.3")?;
-    export::oci_layout(&index, None, &[reference(name)], output, existing)
+    export::oci_layout(&index, Part::default(), &[reference(name)], output, existing)
 }
 
 fn directory(image: &Image, output: &Path, existing: Existing) -> Result<(), ExportError> {

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use oci::document::Descriptor;
-use oci::{Fault, Layout, NewIndex, Prefer, export, media_type};
+use oci::export::ExportError;
+use oci::{Fault, Layout, NewIndex, Part, Prefer, export, media_type};
 use schema::Architecture;
 
 use crate::fixture::{files, index, open, put, put_all, reference};
@@ -137,17 +138,18 @@ fn a_layout_is_handed_on_with_all_machines_or_one() {
     let layout = Layout::create(&folder.path().join("layout")).unwrap();
     let index = put_all(&layout, "ruby:3.3");
     let source = layout.resolve("ruby:3.3").unwrap();
-    let exported = |name: &str, architecture| {
+    let exported = |name: &str, architecture, compression| {
         let output = folder.path().join(name);
         let names = [reference("ruby:3.3")];
-        export::oci_layout(&source, architecture, &names, &output, export::Existing::Refuse).unwrap();
+        let part = Part { architecture, compression };
+        export::oci_layout(&source, part, &names, &output, export::Existing::Refuse).unwrap();
         Layout::open(&output).unwrap()
     };
-    let whole = exported("whole", None);
+    let whole = exported("whole", None, None);
     assert_eq!(files(whole.directory()), files(layout.directory()));
 
     for architecture in BOTH {
-        let part = exported(architecture.name(), Some(architecture));
+        let part = exported(architecture.name(), Some(architecture), None);
         let found = part.resolve("ruby:3.3").unwrap();
         let wanted = listed(&index.images).into_iter().filter(|image| image.contains(architecture.name()));
         assert_eq!(listed(&found.images), wanted.collect::<Vec<_>>());
@@ -158,16 +160,30 @@ fn a_layout_is_handed_on_with_all_machines_or_one() {
         assert_eq!(files(&part.directory().join("blobs")).len(), 6);
         part.check(&found.descriptor).unwrap();
     }
+    for (compression, is_zstd) in [(Prefer::Gzip, false), (Prefer::Zstd, true)] {
+        let all = exported(&compression.to_string(), None, Some(compression)).resolve("ruby:3.3").unwrap();
+        assert_eq!(all.images.len(), 2, "one for each machine");
+        assert!(all.images.iter().all(|image| image.is_zstd() == is_zstd));
+        let name = format!("one-{compression}");
+        let one = exported(&name, Some(Architecture::Amd64), Some(compression)).resolve("ruby:3.3").unwrap();
+        assert_eq!(listed(&one.images), listed(&all.images[..1]));
+    }
 
     put(&layout, &["one"], "3.3.8");
     let one = layout.resolve("one").unwrap();
     let output = folder.path().join("one");
-    let export = |architecture| {
-        export::oci_layout(&one, Some(architecture), &[reference("one")], &output, export::Existing::Refuse)
+    let export = |architecture, compression| {
+        let part = Part { architecture: Some(architecture), compression };
+        export::oci_layout(&one, part, &[reference("one")], &output, export::Existing::Refuse)
     };
-    export(Architecture::Arm64).unwrap_err();
+    export(Architecture::Arm64, None).unwrap_err();
+    let Err(ExportError::Layout(error)) = export(Architecture::Amd64, Some(Prefer::Gzip)) else {
+        panic!("it is in zstd alone")
+    };
+    insta::assert_snapshot!(error.fault, @"cannot find an image in gzip under `one`");
+    insta::assert_snapshot!(error.hint().unwrap(), @r#"leave it to the image, or build with `compression = "both"` in matrix.toml"#);
     assert!(!output.exists());
-    export(Architecture::Amd64).unwrap();
+    export(Architecture::Amd64, Some(Prefer::Zstd)).unwrap();
     let found = Layout::open(&output).unwrap().resolve("one").unwrap();
     assert_eq!(found.descriptor, one.descriptor, "it is for this machine alone already");
 }

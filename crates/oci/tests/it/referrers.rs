@@ -1,7 +1,7 @@
 //! Documents about images.
 
 use oci::document::Descriptor;
-use oci::{Fault, Layout, LayoutError, NewArtifact, Referrer, Writer, export};
+use oci::{Fault, Layout, LayoutError, NewArtifact, Part, Referrer, Writer, export};
 use schema::Digest;
 
 use crate::fixture::{files, open, put, put_all, reference, traces};
@@ -176,7 +176,8 @@ fn a_layout_is_handed_on_with_what_refers_to_it() {
     let exported = |name: &str, architecture| {
         let output = folder.path().join(name);
         let names = [reference("ruby:3.3")];
-        export::oci_layout(&source, architecture, &names, &output, export::Existing::Refuse).unwrap();
+        let part = Part { architecture, compression: None };
+        export::oci_layout(&source, part, &names, &output, export::Existing::Refuse).unwrap();
         let layout = Layout::open(&output).unwrap();
         let listed = [&index.descriptor, &index.images[0], &index.images[1], &subject];
         (listed.map(|subject| referrers(&layout, subject)), files(&output))
