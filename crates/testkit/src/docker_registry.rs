@@ -1,9 +1,11 @@
 //! The real registry of Docker's, from the Debian package `docker-registry`, on a port of loopback that is free, with a
 //! storage of its own that goes with it.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
@@ -83,6 +85,26 @@ impl DockerRegistry {
     /// a moment.
     pub fn log(&self) -> Vec<String> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The same, with all that was answered before this call: it is asked one thing more, and the log is read up to that.
+    ///
+    /// # Panics
+    /// When it does not answer.
+    pub fn whole_log(&self) -> Vec<String> {
+        static MARKS: AtomicUsize = AtomicUsize::new(0);
+        let mark = format!("/v2/mark-{}/tags/list", MARKS.fetch_add(1, Ordering::Relaxed));
+        let mut stream = TcpStream::connect(&self.address).expect("it listens");
+        let request = format!("GET {mark} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.address);
+        stream.write_all(request.as_bytes()).expect("it reads");
+        stream.read_to_end(&mut Vec::new()).expect("it answers");
+        loop {
+            let log = self.log();
+            if log.iter().any(|line| line.contains(&mark)) {
+                return log.into_iter().filter(|line| !line.contains("/v2/mark-")).collect();
+            }
+            thread::yield_now();
+        }
     }
 
     /// The folder that it keeps everything in.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use cache::Store;
 use checks::GemPackages;
 use fs_err as fs;
-use rootfs::{Dialect, Kind, Layer, Limits, Origin, Tree};
+use rootfs::{Dialect, Entry, Kind, Layer, Limits, Origin, RootPath, Tree};
 use schema::Architecture;
 use schema::lock::{Lock, SetKey};
 
@@ -142,6 +142,16 @@ pub(crate) fn gem_packages(is_packaged: bool) -> Option<GemPackages> {
 
 /// Makes gems of packages, with the image's own Ruby, and puts them where Bundler looks for gems of the application.
 fn put_gems(packages: &GemPackages, image: &str, folder: &Path) {
+    fs::create_dir_all(folder).expect("a folder");
+    for (path, bytes) in gem_source(packages, image) {
+        if let Some(name) = path.strip_prefix("/gems/") {
+            fs::write(folder.join(name), bytes).expect("a gem");
+        }
+    }
+}
+
+/// The files of a gem source with the gems of packages, made with the Ruby of an image in Docker, by their paths.
+pub(crate) fn gem_source(packages: &GemPackages, image: &str) -> Vec<(String, Vec<u8>)> {
     let script = fs::read_to_string(workspace().join("images/ruby/checks/gem-source.rb")).expect("a script");
     let mut make = Command::new("docker");
     make.args(["run", "--rm", "--interactive", "--network", "none", image, "ruby", "-"]);
@@ -156,13 +166,9 @@ fn put_gems(packages: &GemPackages, image: &str, folder: &Path) {
     let source = Layer::parse(source.stdout.into(), Dialect::Oci, Limits::default()).expect("a tar");
     let mut tree = Tree::new();
     tree.stack(&source, Origin::default()).expect("a tree");
-    fs::create_dir_all(folder).expect("a folder");
-    for (path, entry) in tree.iter() {
-        if let Kind::File(file) = &entry.kind
-            && path.name().ends_with(b".gem")
-        {
-            let name = std::str::from_utf8(path.name()).expect("a name");
-            fs::write(folder.join(name), &*file.content).expect("a gem");
-        }
-    }
+    let file = |(path, entry): (&RootPath, &Entry)| match &entry.kind {
+        Kind::File(file) => Some((path.to_string(), file.content.to_vec())),
+        _ => None,
+    };
+    tree.iter().filter_map(file).collect()
 }

@@ -1,8 +1,9 @@
 //! Rubies from images that somebody else built, through a real registry, as skopeo pushed them; and from files of the
 //! project. The packages of the distro come from a mirror, as for every row.
 
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use fs_err as fs;
 use sha2::{Digest, Sha256};
@@ -261,6 +262,38 @@ fn a_ruby_and_what_it_needs_are_taken_from_an_image_on_the_packages_of_the_distr
     ");
     let updated = masked(project.run(&["update", "--dry-run"]), &server);
     assert!(updated.output.contains("locked registry.invalid/ruby:zstd amd64: sha256:"), "{updated}");
+}
+
+#[test]
+fn killed_while_it_pulls_the_next_run_is_right() {
+    let (mirror, server) = (Mirror::start(), DockerRegistry::start());
+    let image = format!("{}/ruby:3.4", server.host());
+    let undisturbed = project(&mirror, &image);
+    let archive = save(&layers(), "amd64", &undisturbed.folder().join("image.tar"));
+    push(&archive, &server, "3.4", "gzip");
+    let before = server.whole_log().len();
+    undisturbed.build();
+    let requests = server.whole_log().len() - before;
+    // The index or manifest, the configuration and two layers, at least.
+    assert!(requests > 3, "{requests}");
+    let mut killed = 0;
+    for count in 1..=requests {
+        let project = project(&mirror, &image);
+        server.whole_log();
+        let before = server.log().len();
+        let mut command = project.command(&["build-all", "--no-check"]);
+        let mut run = command.stderr(Stdio::null()).spawn().expect("the program starts");
+        while server.log().len() < before + count && run.try_wait().expect("it can be waited for").is_none() {
+            std::thread::yield_now();
+        }
+        run.kill().expect("it can be killed");
+        killed += usize::from(run.wait().expect("it ends").signal().is_some());
+        assert!(project.images().is_empty() || project.images() == undisturbed.images(), "{count}");
+        project.build();
+        assert_eq!(project.images(), undisturbed.images(), "killed after request {count}");
+        project.assert_whole();
+    }
+    assert!(killed > 0, "none was killed in time");
 }
 
 #[test]
