@@ -53,8 +53,10 @@ fn one_word_is_changed_and_nothing_is_copied_by_hand() {
     };
     let folder = tempfile::tempdir().expect("a temporary folder");
     put_program(folder.path());
+    let _turn = real::one_for_building();
     load(project.path(), BUILD);
     import_base(project.path(), folder.path());
+    real::forget(project.path());
     let version = docker(&["run", "--rm", BUILD, "ruby", "-e", "print RUBY_VERSION"]).expect("its version");
 
     for (base, names) in CHECKS {
@@ -76,6 +78,7 @@ fn one_word_is_changed_and_nothing_is_copied_by_hand() {
         for record in records {
             assert!(record.passed(), "on {base}: {record:#?}");
         }
+        docker(&["image", "rm", "--force", MADE]).expect("it goes, before the next one of that name");
     }
     let tags = docker(&["image", "ls", "--format", "{{.Repository}}:{{.Tag}}", NAME]).expect("their tags");
     docker(&[&["image", "rm", "--force"][..], &tags.lines().collect::<Vec<_>>()].concat())

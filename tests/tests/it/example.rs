@@ -47,6 +47,7 @@ fn works(what: &str, build: (&Path, &str), run: (&Path, &str)) {
     if let Err(why) = docker(&["ps", "--quiet"]) {
         return skip(what, &format!("no Docker daemon answers: {why}"));
     }
+    let _turn = real::one_for_building();
     for (project, image) in [build, run] {
         if let Err(why) = real::build(project, image) {
             return skip(what, &why);
@@ -58,6 +59,7 @@ fn works(what: &str, build: (&Path, &str), run: (&Path, &str)) {
     for (project, image) in [build, run] {
         load(project, image);
     }
+    real::forget(build.0);
     let folder = run.0.join("images/examples/sinatra");
     put_gems(&gems, run.1, &folder.join("vendor/cache"));
     // Of each test its own: they run side by side.

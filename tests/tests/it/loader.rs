@@ -51,6 +51,7 @@ const KEPT_RULES: [&str; 2] = ["rdoc-templates", "localtime"];
 #[test]
 fn the_analysis_finds_what_the_loader_lists() {
     let project = real::project(NAME);
+    real::with_own_cache(&project);
     hold_every_object(project.path());
     let images = real::run(project.path(), &["list", "--json"]).expect("the matrix");
     let images: Value = serde_json::from_str(&images).expect("JSON");

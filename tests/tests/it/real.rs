@@ -1,14 +1,19 @@
 //! The real images, built in a folder of their own from the packages that the machine's cache has, as `cargo xtask build-all`
 //! leaves them there. The network is not used.
 
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use fs_err as fs;
 use schema::Architecture;
 use tempfile::TempDir;
 
 use crate::program::{workspace, xtask};
+
+/// Where a project has a cache of its own.
+const OWN_CACHE: &str = "cache";
 
 /// What the real project is made of, in a folder where nothing disturbs it, with another name for its images.
 pub(crate) fn project(name: &str) -> TempDir {
@@ -49,6 +54,43 @@ pub(crate) fn official(name: &str) -> TempDir {
     project
 }
 
+/// Gives a project a cache of its own, which begins with what the machine's has: what is added is gone with the project. For
+/// what nobody asks for again, as the unpacked layers of an image for building, of half a gigabyte.
+pub(crate) fn with_own_cache(project: &TempDir) {
+    for part in ["blobs", "derived"] {
+        let from = cache().join(part);
+        if from.is_dir() {
+            link(&from, &project.path().join(OWN_CACHE).join(part));
+        }
+    }
+}
+
+/// Nothing in a cache is ever written to: what is new takes the place of a link.
+fn link(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("a folder");
+    for entry in fs::read_dir(from).expect("a folder of the cache") {
+        let entry = entry.expect("an entry");
+        let to = to.join(entry.file_name());
+        if entry.file_type().expect("its type").is_dir() {
+            link(&entry.path(), &to);
+        } else {
+            symlink(entry.path(), to).expect("a link");
+        }
+    }
+}
+
+/// Waits until no other test has an image for building, in an engine or unpacked: each takes a gigabyte.
+pub(crate) fn one_for_building() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    // That another test failed with it is no matter.
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Removes what was built in a project, once an engine has it.
+pub(crate) fn forget(project: &Path) {
+    fs::remove_dir_all(project.join("dist")).expect("what was built goes");
+}
+
 /// Runs a verb in a project. Gives standard output, or what was said when it failed.
 pub(crate) fn run(project: &Path, arguments: &[&str]) -> Result<String, String> {
     outcome(command(project, arguments).output().expect("the program starts"))
@@ -58,6 +100,10 @@ pub(crate) fn run(project: &Path, arguments: &[&str]) -> Result<String, String> 
 pub(crate) fn command(project: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(xtask());
     command.args(arguments).current_dir(project);
+    let own = project.join(OWN_CACHE);
+    if own.is_dir() {
+        command.env("DISTROLESS_RUBY_CACHE", own);
+    }
     command
 }
 

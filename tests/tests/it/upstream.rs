@@ -491,6 +491,7 @@ fn a_registry_that_has_had_enough_is_explained() {
 #[test]
 fn the_real_ruby_of_an_image_is_the_one_of_its_packages() {
     let (packaged, taken) = (real::project("packaged"), real::project("taken"));
+    let _turn = real::one_for_building();
     let built = real::build(packaged.path(), "packaged:3.3-trixie")
         .and_then(|()| real::build(packaged.path(), "packaged:3.3-trixie-dev"));
     if let Err(why) = built {
@@ -498,6 +499,7 @@ fn the_real_ruby_of_an_image_is_the_one_of_its_packages() {
     }
     let wanted = real_files(packaged.path(), "packaged:3.3-trixie");
 
+    real::with_own_cache(&taken);
     // With a compiler, a package manager and hundreds of other files around it.
     fs::rename(packaged.path().join("dist/oci"), taken.path().join("vendor")).expect("its layout");
     let matrix = fs::read_to_string(taken.path().join("matrix.toml")).expect("the matrix");
@@ -513,11 +515,13 @@ fn the_real_ruby_of_an_image_is_the_one_of_its_packages() {
 fn the_ruby_of_an_official_image_is_the_one_that_is_compiled() {
     let (official, compiled, taken) =
         (real::official("official"), real::project("compiled"), real::project("taken"));
+    let _turn = real::one_for_building();
     let built = real::build(official.path(), "official:3.4-trixie-dev")
         .and_then(|()| real::build(compiled.path(), "compiled:3.4-trixie"));
     if let Err(why) = built {
         return skip("the Ruby of an official image beside a compiled one", &why);
     }
+    real::with_own_cache(&taken);
     fs::rename(official.path().join("dist/oci"), taken.path().join("vendor")).expect("its layout");
     let matrix = fs::read_to_string(taken.path().join("matrix.toml")).expect("the matrix");
     let row = "{ image = \"oci:vendor:official:3.4-trixie-dev\" }";
