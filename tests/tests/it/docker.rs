@@ -2,9 +2,7 @@
 //! Docker daemon, and a cache with the real packages, as `cargo xtask build-all` leaves it; the network is not used.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::thread;
-use std::time::Duration;
+use std::process::Command;
 
 use fs_err as fs;
 use testkit::docker_registry::DockerRegistry;
@@ -129,17 +127,20 @@ pub(crate) fn pushed(project: &Path, image: &str, server: &DockerRegistry) -> [S
 
 /// Killed half-way, Docker has nothing of that name, or all of it.
 fn killed_while_it_is_loaded(project: &Path) {
-    for wait in [5, 50, 200] {
-        let mut command = real::command(project, &["load", IMAGE]);
-        let mut load =
-            command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the program starts");
-        thread::sleep(Duration::from_millis(wait));
-        load.kill().expect("it can be killed");
-        load.wait().expect("it ends");
-        let there = docker(&["image", "ls", "--quiet", NAME]).expect("its tags");
-        let ruby = || docker(&["run", "--rm", "--network", "none", IMAGE, "ruby", "-v"]);
-        assert!(there.is_empty() || ruby().is_ok(), "half of the image is there");
-    }
+    let names = ["image", "ls", "--format", "{{.Repository}}:{{.Tag}}", NAME];
+    let tags = || docker(&names).expect("its tags");
+    let forget = || {
+        let tags = tags();
+        let tags: Vec<&str> = tags.lines().collect();
+        // What a killed program began to hand over, Docker may be busy with for a moment more.
+        let _ = docker(&[&["image", "rm", "--force"], tags.as_slice()].concat());
+    };
+    let ruby = |image: &str| docker(&["run", "--rm", "--network", "none", image, "ruby", "-v"]);
+    // One name comes after the other; the first one may lead to a whole image alone.
+    let look = || {
+        tags().lines().next().map(ruby).transpose().expect("a whole image, where there is one");
+    };
+    real::kill_at_moments(|| real::command(project, &["load", IMAGE]), forget, look);
 }
 
 /// Runs a command of Docker. Gives standard output, or what was said when it failed.

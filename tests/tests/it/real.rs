@@ -3,8 +3,10 @@
 
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Instant;
 
 use fs_err as fs;
 use schema::Architecture;
@@ -105,6 +107,27 @@ pub(crate) fn command(project: &Path, arguments: &[&str]) -> Command {
         command.env("DISTROLESS_RUBY_CACHE", own);
     }
     command
+}
+
+/// Runs a command to its end, then kills it at several moments of the time that it took. Before each the engine is made to
+/// forget what it has; after each, and at the end, somebody looks at what it has.
+pub(crate) fn kill_at_moments(command: impl Fn() -> Command, forget: impl Fn(), look: impl Fn()) {
+    let start = || {
+        let mut command = command();
+        command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the program starts")
+    };
+    let begun = Instant::now();
+    assert!(start().wait().expect("it ends").success());
+    let whole = begun.elapsed();
+    look();
+    for sixteenths in [1, 4, 8, 12, 15] {
+        forget();
+        let mut run = start();
+        thread::sleep(whole * sixteenths / 16);
+        run.kill().expect("it can be killed");
+        run.wait().expect("it ends");
+        look();
+    }
 }
 
 /// The architecture of this machine.

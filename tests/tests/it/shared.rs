@@ -2,6 +2,7 @@
 //! packs nothing.
 
 use std::path::Path;
+use std::process::Stdio;
 
 use fs_err as fs;
 use testkit::docker_registry::DockerRegistry;
@@ -45,6 +46,42 @@ fn a_second_machine_compiles_and_fetches_nothing() {
     drop(server);
     second.edit("images/tiny/image.toml", "LANG = \"C.UTF-8\"", "LANG = \"C\"");
     second.run(&["build-all", "--no-check", "--row", "3.4-trixie", "--offline"]).good();
+}
+
+/// Killed while it gives to the shared cache or takes from it, a machine's next run is right, and so is everybody else's.
+#[test]
+fn killed_while_it_shares_the_next_run_is_right() {
+    let mirror = mirror();
+    let first = project(&mirror);
+    let whole = DockerRegistry::start();
+    build(&first, &whole, &["--cache-to"]).good();
+    let given = whole.log().len();
+    for (flag, requests) in [("--cache-to", given), ("--cache-from", 6)] {
+        for count in (1..requests).step_by(requests.div_ceil(4)) {
+            let server = if flag == "--cache-to" { &DockerRegistry::start() } else { &whole };
+            let cache = format!("{}/tiny-cache", server.host());
+            let second = project(&mirror);
+            second.write("matrix.lock", &first.read("matrix.lock"));
+            server.whole_log();
+            let before = server.log().len();
+            let arguments = ["build-all", "--no-check", "--row", "3.4-trixie", flag, &cache];
+            let mut run = second.command(&arguments);
+            let mut run = run.stderr(Stdio::null()).spawn().expect("the program starts");
+            while server.log().len() < before + count && run.try_wait().expect("it waits").is_none() {
+                std::thread::yield_now();
+            }
+            run.kill().expect("it can be killed");
+            run.wait().expect("it ends");
+            // Somebody else, with what is there.
+            let third = project(&mirror);
+            third.write("matrix.lock", &first.read("matrix.lock"));
+            for project in [&second, &third] {
+                build(project, server, &["--cache-from", "--cache-to"]).good();
+                assert_eq!(project.images(), first.images(), "{flag}, killed after {count} requests");
+                project.assert_whole();
+            }
+        }
+    }
 }
 
 #[test]
