@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::filesystem::Fault;
-use crate::live::OnDisk;
+use crate::live::{OnDisk, OpenFile};
 
 /// Immutable bytes, shared: a slice of a memory-mapped file, or of bytes held in memory, or a file of a
 /// [`LiveRoot`](crate::LiveRoot), which is read when the bytes are first looked at. A clone is cheap.
@@ -73,6 +73,14 @@ impl Content {
         match &self.0 {
             Bytes::Part { .. } => look(&self[..self.len().min(most)]),
             Bytes::OnDisk(file) => file.glance(most, look),
+        }
+    }
+
+    /// As [`glance`](Self::glance), where the file is open already.
+    pub(crate) fn glance_at<T>(&self, open: OpenFile, most: usize, look: impl FnOnce(&[u8]) -> T) -> T {
+        match &self.0 {
+            Bytes::Part { .. } => self.glance(most, look),
+            Bytes::OnDisk(file) => file.glance_at(open, most, look),
         }
     }
 

@@ -3,12 +3,18 @@
 use std::fmt;
 use std::io;
 
-use crate::entry::Entry;
+use crate::entry::{Entry, Kind};
 use crate::path::RootPath;
 use crate::resolve::{ResolveError, Resolved, resolve};
 
 /// Paths with their entries, one behind the other.
 pub type Entries<'f> = Box<dyn Iterator<Item = (&'f RootPath, &'f Entry)> + 'f>;
+
+/// How many of the first bytes of the file at a path are wanted.
+pub type Wanted<'a> = &'a dyn Fn(&RootPath) -> Option<usize>;
+
+/// Who is shown a path, its entry and, of a file, its first bytes.
+pub type Visit<'a, 'f> = &'a mut dyn FnMut(&'f RootPath, &'f Entry, Option<&[u8]>);
 
 /// A root filesystem to read: a [`Tree`](crate::Tree) in memory, or a
 /// [`LiveRoot`](crate::LiveRoot) on a disk.
@@ -22,6 +28,17 @@ pub trait Filesystem: Sync {
 
     /// What a folder holds itself, in the order of the names. Nothing for a path that is no folder.
     fn children<'f>(&'f self, folder: &RootPath) -> Entries<'f>;
+
+    /// Visits what a folder holds itself, in any order, each file with the start of its bytes: as many as `wanted` says for
+    /// its path, or all that there are. `None` comes with what is no file, and where `wanted` says `None`.
+    ///
+    /// On a disk this is the cheapest way to a folder of files: each is opened once, and looked at and read while it is.
+    /// Those of a file that cannot be read look empty.
+    fn visit_children<'f>(&'f self, folder: &RootPath, wanted: Wanted<'_>, visit: Visit<'_, 'f>) {
+        for (path, entry) in self.children(folder) {
+            show(path, entry, wanted(path), visit);
+        }
+    }
 
     /// The entry at a path. No link is followed, and none of the path's parents may be one.
     fn get(&self, path: &RootPath) -> Option<&Entry> {
@@ -53,6 +70,14 @@ pub trait Filesystem: Sync {
     /// What could not be read so far, in order: where something is missing because of that, nobody knows it.
     fn faults(&self) -> Vec<Fault> {
         Vec::new()
+    }
+}
+
+/// Shows a path to a visitor, with the bytes that are wanted of it.
+pub(crate) fn show<'f>(path: &'f RootPath, entry: &'f Entry, wanted: Option<usize>, visit: Visit<'_, 'f>) {
+    match (&entry.kind, wanted) {
+        (Kind::File(file), Some(most)) => file.content.glance(most, |bytes| visit(path, entry, Some(bytes))),
+        _ => visit(path, entry, None),
     }
 }
 

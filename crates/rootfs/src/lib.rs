@@ -30,7 +30,7 @@ pub use content::Content;
 pub use directory::{DirectoryError, Ownership, write_directory};
 pub use entry::{Entry, File, Inode, Kind, Metadata, Origin};
 pub use escape::Escaped;
-pub use filesystem::{Attempt, Entries, Fault, Filesystem};
+pub use filesystem::{Attempt, Entries, Fault, Filesystem, Visit, Wanted};
 pub use layer::{Dialect, Layer, Limits, TarError, TarFault};
 pub use live::{LiveRoot, OpenError, SelectError};
 pub use path::{PathError, RootPath};

@@ -19,13 +19,13 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, fstat, readlinkat, stata
 use rustix::io::Errno;
 use thiserror::Error;
 
-pub(crate) use self::disk::OnDisk;
 use self::disk::{Disk, Identity, is_made_up};
+pub(crate) use self::disk::{OnDisk, OpenFile};
 use self::known::{Known, Node, Place};
 use crate::beneath::{self, open};
 use crate::content::Content;
 use crate::entry::{Entry, File, Inode, Kind, Metadata, Origin};
-use crate::filesystem::{Attempt, Entries, Fault, Filesystem};
+use crate::filesystem::{Attempt, Entries, Fault, Filesystem, Visit, Wanted, show};
 use crate::path::{RootPath, parent};
 use crate::tree::{InsertError, Tree};
 
@@ -172,18 +172,32 @@ impl LiveRoot {
         })
     }
 
-    /// Lists a folder, and looks at all that it holds.
-    fn list(&self, folder: &Node, device: u64) -> Box<[Place]> {
-        let mut nodes: Vec<&Node> = Vec::new();
-        let listed = self.disk.list(&folder.path, |fd, name| {
+    /// Lists a folder, looks at all that it holds, and shows it to a visitor.
+    fn list<'f>(
+        &'f self,
+        folder: &Node,
+        device: u64,
+        wanted: Wanted<'_>,
+        visit: Visit<'_, 'f>,
+    ) -> Box<[Place]> {
+        let mut places: Vec<Place> = Vec::new();
+        let listed = self.disk.list(&folder.path, |fd, name, kind| {
             let Ok(path) = folder.path.join(name.to_bytes()) else {
                 // Longer than Linux takes in one path.
                 return self.disk.note(&folder.path, Attempt::List, Errno::NAMETOOLONG);
             };
+            let most = wanted(&path);
+            let mut open_file = None;
             let node = self.known.get(path.as_bytes()).unwrap_or_else(|| {
+                if most.is_some() && kind == FileType::RegularFile {
+                    open_file = OpenFile::open(fd, name.to_bytes());
+                }
                 let look = || {
-                    let stat = statat(fd, name, AtFlags::SYMLINK_NOFOLLOW)?;
                     let target = || readlinkat(fd, name, Vec::new());
+                    let stat = match &open_file {
+                        Some(file) => file.stat,
+                        None => statat(fd, name, AtFlags::SYMLINK_NOFOLLOW)?,
+                    };
                     self.found(&path, &stat, device, target, || open(fd, name.to_bytes(), OFlags::PATH))
                 };
                 let found = look().unwrap_or_else(|error| {
@@ -192,15 +206,27 @@ impl LiveRoot {
                 });
                 self.known.insert(path, found)
             });
-            if node.found.is_some() {
-                nodes.push(node);
+            let Some((path, entry)) = node.there() else { return };
+            places.push(node.place);
+            match (&entry.kind, most, open_file) {
+                (Kind::File(file), Some(most), Some(open)) => {
+                    file.content.glance_at(open, most, |bytes| visit(path, entry, Some(bytes)));
+                }
+                _ => show(path, entry, most, visit),
             }
         });
         if let Err(error) = listed {
             self.disk.note(&folder.path, Attempt::List, error);
         }
-        nodes.sort_unstable_by(|a, b| a.path.cmp(&b.path));
-        nodes.into_iter().map(|node| node.place).collect()
+        places.sort_unstable_by(|&a, &b| self.known.at(a).path.cmp(&self.known.at(b).path));
+        places.into()
+    }
+
+    /// The folder at a path and what is known of it, where one is there that has a list.
+    fn folder(&self, path: &RootPath) -> Option<(&Node, &Found)> {
+        let node = self.node(path.as_bytes())?;
+        let found = node.found.as_ref().filter(|found| found.entry.is_directory() && !found.is_made_up)?;
+        Some((node, found))
     }
 
     /// What is at a path, where it is something that a root has.
@@ -258,10 +284,23 @@ impl Filesystem for LiveRoot {
     }
 
     fn children<'f>(&'f self, folder: &RootPath) -> Entries<'f> {
-        let Some(node) = self.node(folder.as_bytes()) else { return Box::new(std::iter::empty()) };
-        let listed = node.found.as_ref().filter(|found| found.entry.is_directory() && !found.is_made_up);
-        let nodes = listed.map(|found| &**found.listing.get_or_init(|| self.list(node, found.device)));
-        Box::new(nodes.unwrap_or_default().iter().filter_map(|&place| self.known.at(place).there()))
+        let Some((node, found)) = self.folder(folder) else { return Box::new(std::iter::empty()) };
+        let list = || self.list(node, found.device, &|_| None, &mut |_, _, _| ());
+        let places = found.listing.get_or_init(list);
+        Box::new(places.iter().filter_map(|&place| self.known.at(place).there()))
+    }
+
+    fn visit_children<'f>(&'f self, folder: &RootPath, wanted: Wanted<'_>, visit: Visit<'_, 'f>) {
+        let Some((node, found)) = self.folder(folder) else { return };
+        if let Some(places) = found.listing.get() {
+            for (path, entry) in places.iter().filter_map(|&place| self.known.at(place).there()) {
+                show(path, entry, wanted(path), visit);
+            }
+        } else {
+            // Whoever lists it meanwhile finds the same; nobody waits for what a visitor does.
+            let places = self.list(node, found.device, wanted, visit);
+            found.listing.get_or_init(|| places);
+        }
     }
 
     fn faults(&self) -> Vec<Fault> {

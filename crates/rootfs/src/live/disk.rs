@@ -24,6 +24,9 @@ const LISTED_AT_A_TIME: usize = 16 << 10;
 /// How long the names of all attributes of a file, or the value of one, may be (xattr(7)).
 const LONGEST_ATTRIBUTE: usize = 64 << 10;
 
+/// How files are opened: should a device or a pipe be there, opening must not wait for it.
+pub(super) const READING: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
+
 /// The numbers of file systems that hold no files, but what the kernel tells (statfs(2), linux/magic.h).
 const MADE_UP: [FsWord; 20] = [
     0x9fa0,      // proc
@@ -70,6 +73,12 @@ impl Identity {
     }
 }
 
+/// A file that is open for reading, and its status.
+pub(crate) struct OpenFile {
+    fd: OwnedFd,
+    pub(super) stat: Stat,
+}
+
 /// A file that is read when somebody wants its bytes.
 pub(crate) struct OnDisk {
     disk: Arc<Disk>,
@@ -96,11 +105,13 @@ impl OnDisk {
 
     pub(crate) fn content(&self) -> Result<&Content, Fault> {
         let read = || {
-            Box::new(self.disk.read(&self.path, self.identity).map_err(|error| {
-                let fault = fault(&self.path, Attempt::Read, error);
-                self.disk.record(fault.clone());
-                fault
-            }))
+            Box::new(self.disk.open_file(&self.path, self.identity).and_then(OpenFile::read).map_err(
+                |error| {
+                    let fault = fault(&self.path, Attempt::Read, error);
+                    self.disk.record(fault.clone());
+                    fault
+                },
+            ))
         };
         (**self.content.get_or_init(read)).as_ref().map_err(Clone::clone)
     }
@@ -108,13 +119,31 @@ impl OnDisk {
     /// Lends the bytes, at most the first `most`, and keeps them only where they were kept before, or are so many that they
     /// are mapped.
     pub(crate) fn glance<T>(&self, most: usize, look: impl FnOnce(&[u8]) -> T) -> T {
+        self.lend(|| self.disk.open_file(&self.path, self.identity), most, look)
+    }
+
+    /// As [`glance`](Self::glance), from an open file. Should that be another one, it is not read.
+    pub(crate) fn glance_at<T>(&self, open: OpenFile, most: usize, look: impl FnOnce(&[u8]) -> T) -> T {
+        if Identity::of(&open.stat) == self.identity {
+            self.lend(|| Ok(open), most, look)
+        } else {
+            self.glance(most, look)
+        }
+    }
+
+    fn lend<T>(
+        &self,
+        open: impl FnOnce() -> rustix::io::Result<OpenFile>,
+        most: usize,
+        look: impl FnOnce(&[u8]) -> T,
+    ) -> T {
         thread_local! {
             static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
         }
         if self.content.get().is_none() {
             // Whoever looks may glance at another file meanwhile, which takes a buffer of its own then.
             let mut buffer = BUFFER.take();
-            let read = self.disk.read_start(&self.path, self.identity, most, &mut buffer);
+            let read = open().and_then(|file| file.read_start(most, &mut buffer));
             if let Ok(Some(length)) = read {
                 let answer = look(&buffer[..length]);
                 BUFFER.set(buffer);
@@ -128,6 +157,58 @@ impl OnDisk {
     }
 }
 
+impl OpenFile {
+    /// Opens the file of a name in a folder; `None` where it is none, or cannot be opened.
+    pub(super) fn open(folder: BorrowedFd<'_>, name: &[u8]) -> Option<Self> {
+        Self::of(open(folder, name, READING).ok()?).ok().flatten()
+    }
+
+    /// `None` where something else than a file is open.
+    fn of(fd: OwnedFd) -> rustix::io::Result<Option<Self>> {
+        let stat = fstat(&fd)?;
+        Ok((FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile).then_some(Self { fd, stat }))
+    }
+
+    fn size(&self) -> rustix::io::Result<usize> {
+        usize::try_from(self.stat.st_size).map_err(|_| Errno::FBIG)
+    }
+
+    /// Its bytes: read, or mapped.
+    fn read(self) -> rustix::io::Result<Content> {
+        let size = self.size()?;
+        if size > SMALL {
+            let file = File::from(self.fd);
+            return Content::map_open(&file)
+                .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO));
+        }
+        let mut bytes = Vec::with_capacity(size);
+        while bytes.len() < size {
+            if rustix::io::retry_on_intr(|| read(&self.fd, spare_capacity(&mut bytes)))? == 0 {
+                break;
+            }
+        }
+        Ok(bytes.into())
+    }
+
+    /// Puts its bytes, at most the first `most`, at the start of a buffer that grows to hold them; gives their number. `None`
+    /// where they are more than should be read.
+    fn read_start(&self, most: usize, buffer: &mut Vec<u8>) -> rustix::io::Result<Option<usize>> {
+        let wanted = self.size()?.min(most);
+        if wanted > SMALL {
+            return Ok(None);
+        }
+        buffer.resize(buffer.len().max(wanted), 0);
+        let mut length = 0;
+        while length < wanted {
+            match rustix::io::retry_on_intr(|| read(&self.fd, &mut buffer[length..wanted]))? {
+                0 => break,
+                more => length += more,
+            }
+        }
+        Ok(Some(length))
+    }
+}
+
 impl Disk {
     pub(super) fn new(top: OwnedFd) -> Self {
         Self { top, faults: Mutex::default() }
@@ -138,11 +219,11 @@ impl Disk {
         open(self.top.as_fd(), below_top, flags)
     }
 
-    /// Calls `visit` with each name in a folder, and the open folder.
+    /// Calls `visit` with each name in a folder, what the folder says that it is, and the open folder.
     pub(super) fn list(
         &self,
         folder: &RootPath,
-        mut visit: impl FnMut(BorrowedFd<'_>, &CStr),
+        mut visit: impl FnMut(BorrowedFd<'_>, &CStr, FileType),
     ) -> rustix::io::Result<()> {
         let fd = self.open(folder, OFlags::RDONLY | OFlags::DIRECTORY)?;
         let mut buffer = [MaybeUninit::uninit(); LISTED_AT_A_TIME];
@@ -151,70 +232,22 @@ impl Disk {
             let entry = entry?;
             let name = entry.file_name();
             if !matches!(name.to_bytes(), b"." | b"..") {
-                visit(fd.as_fd(), name);
+                visit(fd.as_fd(), name, entry.file_type());
             }
         }
         Ok(())
     }
 
-    /// Opens the file that was seen at a path; gives its size too.
-    fn open_file(&self, path: &RootPath, identity: Identity) -> rustix::io::Result<(OwnedFd, usize)> {
-        // Should a device or a pipe have come there since, opening must not wait for it.
-        let fd = self.open(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?;
-        let stat = fstat(&fd)?;
-        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile || Identity::of(&stat) != identity {
-            return Err(Errno::STALE);
-        }
-        let size = usize::try_from(stat.st_size).map_err(|_| Errno::FBIG)?;
-        Ok((fd, size))
-    }
-
-    /// The bytes of the file that was seen at a path.
-    fn read(&self, path: &RootPath, identity: Identity) -> rustix::io::Result<Content> {
-        let (fd, size) = self.open_file(path, identity)?;
-        if size > SMALL {
-            let file = File::from(fd);
-            return Content::map_open(&file)
-                .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO));
-        }
-        let mut bytes = Vec::with_capacity(size);
-        while bytes.len() < size {
-            if rustix::io::retry_on_intr(|| read(&fd, spare_capacity(&mut bytes)))? == 0 {
-                break;
-            }
-        }
-        Ok(bytes.into())
-    }
-
-    /// Puts at most the first `most` bytes of a file at the start of a buffer that grows to hold them; gives their number.
-    /// `None` where they are more than should be read.
-    fn read_start(
-        &self,
-        path: &RootPath,
-        identity: Identity,
-        most: usize,
-        buffer: &mut Vec<u8>,
-    ) -> rustix::io::Result<Option<usize>> {
-        let (fd, size) = self.open_file(path, identity)?;
-        let wanted = size.min(most);
-        if wanted > SMALL {
-            return Ok(None);
-        }
-        buffer.resize(buffer.len().max(wanted), 0);
-        let mut length = 0;
-        while length < wanted {
-            match rustix::io::retry_on_intr(|| read(&fd, &mut buffer[length..wanted]))? {
-                0 => break,
-                more => length += more,
-            }
-        }
-        Ok(Some(length))
+    /// Opens the file that was seen at a path.
+    fn open_file(&self, path: &RootPath, identity: Identity) -> rustix::io::Result<OpenFile> {
+        let file = OpenFile::of(self.open(path, READING)?)?;
+        file.filter(|file| Identity::of(&file.stat) == identity).ok_or(Errno::STALE)
     }
 
     /// The attributes of a file or folder that an image keeps.
     pub(super) fn attributes(&self, path: &RootPath) -> Result<Attributes, Fault> {
         let read = || {
-            let fd = match self.open(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY) {
+            let fd = match self.open(path, READING) {
                 // A file was read before; a folder that may not be listed shows its users' attributes to nobody either.
                 Err(Errno::ACCESS) => return Ok(Vec::new()),
                 fd => fd?,

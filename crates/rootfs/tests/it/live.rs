@@ -289,6 +289,89 @@ fn a_glance_sees_as_much_as_was_asked_for_and_keeps_nothing() {
     assert_eq!(faults(&other), [("/short".to_owned(), Attempt::Read)]);
 }
 
+/// What a visitor of a folder is shown, in order; of each path as many bytes as its name starts with.
+fn shown(root: &dyn Filesystem, at: &str) -> Vec<String> {
+    let wanted = |path: &RootPath| match path.name() {
+        [digit @ b'0'..=b'9', ..] => Some(usize::from(digit - b'0')),
+        [b'a', ..] => Some(usize::MAX),
+        _ => None,
+    };
+    let mut lines = Vec::new();
+    root.visit_children(&path(at), &wanted, &mut |path, entry, start| {
+        let kind = match &entry.kind {
+            Kind::Directory => "/".to_owned(),
+            Kind::Symlink(target) => format!(" -> {}", String::from_utf8_lossy(target)),
+            Kind::File(file) => format!(" {}", file.content.size()),
+        };
+        let start =
+            start.map(|start| format!(" {:?}", String::from_utf8_lossy(&start[..start.len().min(9)])));
+        lines.push(format!("{path}{kind}{}", start.unwrap_or_default()));
+    });
+    lines.sort_unstable();
+    lines
+}
+
+#[test]
+fn who_visits_a_folder_is_shown_the_start_of_each_file() {
+    let long = "0123456789".repeat(20_000);
+    let folder = folder(&[
+        ("f/2", "abcd"),
+        ("f/9", "abcd"),
+        ("f/0", "abcd"),
+        ("f/other", "abcd"),
+        ("f/all", "abcdefghijkl"),
+        ("f/all-empty", ""),
+        ("f/all-long", &long),
+        ("f/all-link", "-> all"),
+        ("f/4-folder/x", "1"),
+        ("g", "no folder"),
+    ]);
+    fs::hard_link(folder.path().join("f/2"), folder.path().join("f/3")).unwrap();
+    mknodat(CWD, folder.path().join("f/1-pipe"), FileType::Fifo, Mode::RUSR, 0).unwrap();
+    let wanted = [
+        "/f/0 4 \"\"",
+        "/f/2 4 \"ab\"",
+        "/f/3 4 \"abc\"",
+        "/f/4-folder/",
+        "/f/9 4 \"abcd\"",
+        "/f/all 12 \"abcdefghi\"",
+        "/f/all-empty 0 \"\"",
+        "/f/all-link -> all",
+        "/f/all-long 200000 \"012345678\"",
+        "/f/other 4",
+    ];
+    let root = open(&folder);
+    assert_eq!(shown(&root, "/f"), wanted, "while it is listed");
+    assert_eq!(shown(&root, "/f"), wanted, "where it is listed already");
+    assert_eq!(root.children(&path("/f")).count(), wanted.len());
+    let looked_at = open(&folder);
+    for at in ["/f/2", "/f/all", "/f/1-pipe"] {
+        looked_at.get(&path(at));
+    }
+    assert_eq!(shown(&looked_at, "/f"), wanted, "where some of it is known already");
+    assert_eq!(shown(&whole(&root).unwrap(), "/f"), wanted, "in memory");
+    assert!(root.get(&path("/f/2")) == root.get(&path("/f/3")), "names of one file are one file");
+    for at in ["/g", "/none", "/f/all-link"] {
+        assert_eq!(shown(&root, at), [""; 0], "{at}");
+    }
+    assert_eq!(faults(&root), []);
+}
+
+#[test]
+fn a_file_that_may_not_be_read_is_shown_without_bytes_and_is_a_fault() {
+    let folder = folder(&[("f/4-closed", "abcd"), ("f/4-open", "abcd"), ("f/other-closed", "abcd")]);
+    for closed in ["f/4-closed", "f/other-closed"] {
+        set_mode(&folder, closed, 0o000);
+    }
+    set_mode(&folder, "", 0o755);
+    as_ordinary_user(|| {
+        let root = open(&folder);
+        let wanted = ["/f/4-closed 4 \"\"", "/f/4-open 4 \"abcd\"", "/f/other-closed 4"];
+        assert_eq!(shown(&root, "/f"), wanted);
+        assert_eq!(faults(&root), [("/f/4-closed".to_owned(), Attempt::Read)]);
+    });
+}
+
 #[test]
 fn names_of_one_file_are_one_file() {
     let folder = folder(&[("a/one", "same"), ("other", "same")]);
