@@ -79,18 +79,29 @@ pub(crate) enum Strength {
 }
 
 /// A path that a rule, or the request, brings in.
-pub(crate) struct Reached {
+pub(crate) struct Reached<'t> {
     path: RootPath,
+    /// What was seen on the way to it.
+    seen: Option<Seen<'t>>,
     role: Role,
     reason: Reason,
     /// A folder link that many needs pass: its first reason is enough.
     is_on_the_way: bool,
 }
 
+/// What a walk saw at a path.
+#[derive(Clone, Copy)]
+pub(crate) struct Seen<'t> {
+    pub(crate) entry: &'t rootfs::Entry,
+    pub(crate) nature: Nature,
+}
+
 /// What the rules say about one visit.
 pub(crate) struct Answer<'s> {
     scope: &'s Scope<'s>,
-    reached: Vec<Reached>,
+    /// What was visited: where it stands in what is kept, and what it is.
+    visited: Option<(usize, Nature)>,
+    reached: Vec<Reached<'s>>,
     dropped: Vec<(RootPath, usize)>,
     findings: Vec<Finding>,
     /// What is wrong only if there is a Ruby.
@@ -122,6 +133,7 @@ impl<'s> Answer<'s> {
     pub(crate) fn new(scope: &'s Scope<'s>) -> Self {
         Self {
             scope,
+            visited: None,
             reached: Vec::new(),
             dropped: Vec::new(),
             findings: Vec::new(),
@@ -132,10 +144,22 @@ impl<'s> Answer<'s> {
         }
     }
 
+    /// The root filesystem that is answered for.
+    pub(crate) fn tree(&self) -> &'s dyn Filesystem {
+        self.scope.tree
+    }
+
     /// Takes a path that is known to exist and to be real.
     pub(crate) fn real(&mut self, path: RootPath, role: Role, reason: Reason, strength: Strength) {
         let resolved = Resolved { path, links: Vec::new() };
         self.resolved(resolved, role, reason, strength);
+    }
+
+    /// Takes a path that a walk came to, which is real then.
+    pub(crate) fn seen(&mut self, path: &RootPath, seen: Seen<'s>, role: &Role, reason: &Reason) {
+        if !self.drops_any([path].into_iter(), reason, Strength::Soft) {
+            self.reach(path.clone(), Some(seen), role.clone(), reason.clone(), false);
+        }
     }
 
     /// Takes a path with the links that lead to it, unless any of them is dropped.
@@ -143,9 +167,9 @@ impl<'s> Answer<'s> {
         let Resolved { path, links } = resolved;
         if !self.drops_any(links.iter().chain([&path]), &reason, strength) {
             for link in links {
-                self.reach(link, role.clone(), reason.clone(), false);
+                self.reach(link, None, role.clone(), reason.clone(), false);
             }
-            self.reach(path, role, reason, false);
+            self.reach(path, None, role, reason, false);
         }
     }
 
@@ -153,7 +177,7 @@ impl<'s> Answer<'s> {
     pub(crate) fn on_the_way(&mut self, links: &[RootPath], reason: &Reason, strength: Strength) {
         if !self.drops_any(links.iter(), reason, strength) {
             for link in links {
-                self.reach(link.clone(), Role::Own, reason.clone(), true);
+                self.reach(link.clone(), None, Role::Own, reason.clone(), true);
             }
         }
     }
@@ -170,16 +194,33 @@ impl<'s> Answer<'s> {
 
     /// Takes what a path leads to, and everything below it where that is a folder.
     pub(crate) fn below(&mut self, text: &[u8], reason: &Reason, strength: Strength) {
+        let Some(folder) = self.folder(text, reason, strength) else { return };
+        let below = walk::looking_below(
+            self.scope.tree,
+            &folder,
+            |_| true,
+            |path| Some(Nature::told_by(path.name())),
+            Nature::of_shown,
+        );
+        for (path, entry, nature) in below {
+            self.seen(path, Seen { entry, nature }, &Role::Own, reason);
+        }
+    }
+
+    /// As [`below`](Self::below), for files that a library reads as data, whatever they are: nobody looks into them.
+    pub(crate) fn data_below(&mut self, text: &[u8], reason: &Reason, strength: Strength) {
+        let Some(folder) = self.folder(text, reason, strength) else { return };
+        for (path, entry) in walk::below(self.scope.tree, &folder, |_| true) {
+            self.seen(path, Seen { entry, nature: Nature::Other }, &Role::Own, reason);
+        }
+    }
+
+    /// Takes what a path leads to; gives it, unless that is dropped.
+    fn folder(&mut self, text: &[u8], reason: &Reason, strength: Strength) -> Option<RootPath> {
         let dropped = self.dropped.len();
         self.text(text, reason.clone(), strength);
-        let scope = self.scope;
-        if let Some(folder) = resolve_text(scope.tree, text)
-            && self.dropped.len() == dropped
-        {
-            for (path, _) in walk::below(scope.tree, &folder.path, |_| true) {
-                self.real(path.clone(), Role::Own, reason.clone(), Strength::Soft);
-            }
-        }
+        let folder = resolve_text(self.scope.tree, text)?.path;
+        (self.dropped.len() == dropped).then_some(folder)
     }
 
     /// Takes a library that a search in this system found, with the links to its folder and the better copies.
@@ -230,9 +271,16 @@ impl<'s> Answer<'s> {
         self.is_ruby = true;
     }
 
-    fn reach(&mut self, path: RootPath, role: Role, reason: Reason, is_on_the_way: bool) {
+    fn reach(
+        &mut self,
+        path: RootPath,
+        seen: Option<Seen<'s>>,
+        role: Role,
+        reason: Reason,
+        is_on_the_way: bool,
+    ) {
         if !path.is_root() {
-            self.reached.push(Reached { path, role, reason, is_on_the_way });
+            self.reached.push(Reached { path, seen, role, reason, is_on_the_way });
         }
     }
 
@@ -284,9 +332,9 @@ fn follow(tree: &dyn Filesystem, request: &Request) -> Closure {
     let mut work = Work::default();
     let mut answers = vec![answer_request(&scope, &request.roots, bad_patterns)];
     loop {
-        let generation = work.take(answers);
-        let answer = |next: &Next| next.answer(&scope, rules);
-        let generation = if generation.is_empty() { work.visits_of_libc(&scope) } else { generation };
+        let mut generation = work.take(answers);
+        generation.extend(work.visits_of_libc(&scope, generation.is_empty()));
+        let answer = |next: &Next<'_>| next.answer(&scope, rules);
         answers = if generation.is_empty() {
             match scripts.as_mut().and_then(|scripts| scripts.answer(&scope, &work.kept)) {
                 Some(answer) => vec![answer],
@@ -368,22 +416,29 @@ fn expand(scope: &Scope<'_>, wanted: &Wanted) -> Result<(Expansion, Strength), F
 }
 
 /// A path that was reached in a role for the first time.
-struct Next {
+struct Next<'t> {
+    /// Where it stands in what is kept.
+    place: usize,
     path: RootPath,
+    /// What is there, where that was seen on the way to it.
+    entry: Option<&'t rootfs::Entry>,
+    /// What the file is, where that is known.
+    nature: Option<Nature>,
     role: Role,
     is_first: bool,
     /// As of [`Visit`].
     uses: LibcUse,
 }
 
-impl Next {
+impl Next<'_> {
     fn answer<'s>(&self, scope: &'s Scope<'s>, rules: &[&dyn Rule]) -> Answer<'s> {
         let mut answer = Answer::new(scope);
-        let Some(entry) = scope.tree.get(&self.path) else { return answer };
+        let Some(entry) = self.entry.or_else(|| scope.tree.get(&self.path)) else { return answer };
         let nature = match &entry.kind {
-            Kind::File(file) => scope.nature(&self.path, file),
+            Kind::File(file) => self.nature.unwrap_or_else(|| Nature::of(self.path.name(), &file.content)),
             Kind::Directory | Kind::Symlink(_) => Nature::Other,
         };
+        answer.visited = Some((self.place, nature));
         let object = match &entry.kind {
             Kind::File(file) if nature == Nature::Object => Some(Object::parse(&file.content)),
             _ => None,
@@ -429,6 +484,8 @@ struct Work {
 /// A path that is kept.
 pub(crate) struct Kept {
     pub(crate) path: RootPath,
+    /// What the file is, by the time that it was visited.
+    pub(crate) nature: Option<Nature>,
     pub(crate) reasons: Vec<Reason>,
     /// The role in which it was visited first.
     role: Role,
@@ -438,13 +495,16 @@ pub(crate) struct Kept {
 
 impl Work {
     /// Notes the answers, and gives back what they reached for the first time.
-    fn take(&mut self, answers: Vec<Answer<'_>>) -> Vec<Next> {
+    fn take<'s>(&mut self, answers: Vec<Answer<'s>>) -> Vec<Next<'s>> {
         let mut generation = Vec::new();
         // At once: in a large root, a map that grows step by step hashes every path again and again.
         let reached = answers.iter().map(|answer| answer.reached.len()).sum();
         self.places.reserve(reached);
         self.kept.reserve(reached);
         for answer in answers {
+            if let Some((place, nature)) = answer.visited {
+                self.kept[place].nature = Some(nature);
+            }
             self.dropped.extend(answer.dropped);
             self.findings.extend(answer.findings);
             self.findings_for_ruby.extend(answer.findings_for_ruby);
@@ -453,38 +513,46 @@ impl Work {
             self.libcs.extend(answer.libc.map(|(path, role)| (path, role, LibcUse::NOTHING)));
             generation.extend(answer.reached.into_iter().filter_map(|reached| self.reach(reached)));
         }
-        // What a folder holds was reached in order, and this sort makes use of it.
-        generation.sort_by(|a, b| (&a.path, &a.role).cmp(&(&b.path, &b.role)));
         generation
     }
 
     /// Notes why a path is kept; tells what has to be visited because of that.
-    fn reach(&mut self, Reached { path, role, reason, is_on_the_way }: Reached) -> Option<Next> {
-        let kept = match self.places.entry(path.clone()) {
-            Entry::Occupied(place) => &mut self.kept[*place.get()],
-            Entry::Vacant(place) => {
-                place.insert(self.kept.len());
+    fn reach<'s>(&mut self, reached: Reached<'s>) -> Option<Next<'s>> {
+        let Reached { path, seen, role, reason, is_on_the_way } = reached;
+        let (entry, nature) = (seen.map(|seen| seen.entry), seen.map(|seen| seen.nature));
+        let place = match self.places.entry(path.clone()) {
+            Entry::Occupied(place) => *place.get(),
+            Entry::Vacant(vacant) => {
+                let place = *vacant.insert(self.kept.len());
                 let (next, reasons) = (path.clone(), vec![reason]);
-                self.kept.push(Kept { path, reasons, role: role.clone(), further_roles: Vec::new() });
-                return Some(Next { path: next, role, is_first: true, uses: LibcUse::NOTHING });
+                self.kept.push(Kept { path, nature, reasons, role: role.clone(), further_roles: Vec::new() });
+                let uses = LibcUse::NOTHING;
+                return Some(Next { place, path: next, entry, nature, role, is_first: true, uses });
             }
         };
+        let kept = &mut self.kept[place];
         if !is_on_the_way {
             kept.reasons.push(reason);
         }
         let is_known = kept.role == role || kept.further_roles.contains(&role);
         (!is_known).then(|| {
             kept.further_roles.push(role.clone());
-            Next { path, role, is_first: false, uses: LibcUse::NOTHING }
+            let (nature, uses) = (kept.nature.or(nature), LibcUse::NOTHING);
+            Next { place, path, entry, nature, role, is_first: false, uses }
         })
     }
 
-    /// Further visits of the C libraries of which more is used than they were told.
-    fn visits_of_libc(&mut self, scope: &Scope<'_>) -> Vec<Next> {
+    /// Further visits of the C libraries of which more is used than they were told; `is_last`, where nothing else is left to
+    /// visit.
+    fn visits_of_libc(&mut self, scope: &Scope<'_>, is_last: bool) -> Vec<Next<'static>> {
         if self.has_ruby {
             self.uses |= LibcUse::OF_RUBY;
+        } else if !is_last {
+            // More of what it uses comes to light with each visit; of a Ruby, nearly all is known.
+            return Vec::new();
         }
-        if !self.libcs.is_empty() && !self.uses.has(LibcUse::TIME_ZONES) && self.reads_zones(scope) {
+        if is_last && !self.libcs.is_empty() && !self.uses.has(LibcUse::TIME_ZONES) && self.reads_zones(scope)
+        {
             self.uses |= LibcUse::TIME_ZONES;
         }
         let mut visits = Vec::new();
@@ -492,10 +560,11 @@ impl Work {
             let uses = self.uses.without(*told);
             if uses != LibcUse::NOTHING {
                 *told = self.uses;
-                visits.push(Next { path: path.clone(), role: role.clone(), is_first: false, uses });
+                let place = self.places[path];
+                let (path, role, nature) = (path.clone(), role.clone(), self.kept[place].nature);
+                visits.push(Next { place, path, entry: None, nature, role, is_first: false, uses });
             }
         }
-        visits.sort_by(|a, b| (&a.path, &a.role).cmp(&(&b.path, &b.role)));
         visits
     }
 
@@ -504,13 +573,14 @@ impl Work {
         let rest = &self.kept[self.searched..];
         self.searched = self.kept.len();
         rest.iter().any(|kept| {
+            if kept.nature != Some(Nature::Object) {
+                return false;
+            }
             let Some(Kind::File(file)) = scope.tree.get(&kept.path).map(|entry| &entry.kind) else {
                 return false;
             };
             let is_of_libc = || Object::parse(&file.content).is_ok_and(|object| LibcUse::is_of_libc(&object));
-            scope.nature(&kept.path, file) == Nature::Object
-                && memchr::memmem::find(&file.content, ZONES).is_some()
-                && !is_of_libc()
+            memchr::memmem::find(&file.content, ZONES).is_some() && !is_of_libc()
         })
     }
 

@@ -1,6 +1,6 @@
 //! What a file is, as far as rules want to know of every file: told by one look, which on a disk keeps no byte of it.
 
-use rootfs::Content;
+use rootfs::{Content, Entry, Kind, RootPath};
 
 use crate::elf::is_elf;
 use crate::ruby_source::{has_ruby_shebang, is_named_as_ruby, may_open_libraries};
@@ -18,18 +18,33 @@ pub(crate) enum Nature {
 }
 
 impl Nature {
-    /// What the file of this name is. Of one that is no Ruby program, the start alone is read.
+    /// What the file of this name is.
     pub(crate) fn of(name: &[u8], content: &Content) -> Self {
-        let ruby = |source: &[u8]| Self::Ruby { may_open_libraries: may_open_libraries(source) };
-        if is_named_as_ruby(name) {
-            return content
-                .glance(usize::MAX, |bytes| if is_elf(bytes) { Self::Object } else { ruby(bytes) });
+        content.glance(Self::told_by(name), |start| Self::of_start(name, start, content))
+    }
+
+    /// How many of its first bytes tell what a file of this name is: of a Ruby program by its name, all.
+    pub(crate) fn told_by(name: &[u8]) -> usize {
+        if is_named_as_ruby(name) { usize::MAX } else { KERNEL_LIMIT }
+    }
+
+    /// What a path is of which a walk showed as many bytes.
+    pub(crate) fn of_shown(path: &RootPath, entry: &Entry, start: Option<&[u8]>) -> Self {
+        match (&entry.kind, start) {
+            (Kind::File(file), Some(start)) => Self::of_start(path.name(), start, &file.content),
+            _ => Self::Other,
         }
-        content.glance(KERNEL_LIMIT, |start| match start {
+    }
+
+    /// What the file is that starts with these bytes, as many as [`told_by`](Self::told_by) says.
+    fn of_start(name: &[u8], start: &[u8], content: &Content) -> Self {
+        let ruby = |source: &[u8]| Self::Ruby { may_open_libraries: may_open_libraries(source) };
+        match start {
             _ if is_elf(start) => Self::Object,
+            _ if is_named_as_ruby(name) => ruby(start),
             _ if has_ruby_shebang(start) => content.glance(usize::MAX, ruby),
             _ => Self::Other,
-        })
+        }
     }
 }
 

@@ -3,11 +3,10 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
-use rootfs::{File, Filesystem, Kind, Resolved, RootPath};
+use rootfs::{Filesystem, Kind, Resolved, RootPath};
 
 use crate::load::Load;
 use crate::memo::{Memo, remember};
-use crate::nature::Nature;
 use crate::pattern::Drops;
 use crate::ruby::{self, Ruby};
 use crate::ruby_source::{self, Source};
@@ -27,7 +26,6 @@ pub(crate) struct Scope<'t> {
     rubies: Memo<RootPath, Option<Arc<Ruby>>>,
     rubies_near: Memo<RootPath, Arc<[Arc<Ruby>]>>,
     sources: Memo<RootPath, Arc<Source>>,
-    natures: Memo<RootPath, Nature>,
 }
 
 impl<'t> Scope<'t> {
@@ -42,7 +40,6 @@ impl<'t> Scope<'t> {
             rubies: Mutex::default(),
             rubies_near: Mutex::default(),
             sources: Mutex::default(),
-            natures: Mutex::default(),
         }
     }
 
@@ -61,11 +58,6 @@ impl<'t> Scope<'t> {
         remember(&self.rubies_near, folder, || {
             ruby::rbconfigs_near(self.tree, folder).iter().filter_map(|path| self.ruby(path)).collect()
         })
-    }
-
-    /// What a file is, looked at once.
-    pub(crate) fn nature(&self, path: &RootPath, file: &File) -> Nature {
-        remember(&self.natures, path, || Nature::of(path.name(), &file.content))
     }
 
     /// What a Ruby source names, read once.

@@ -68,7 +68,7 @@ impl Scripts {
         let ruby = ruby_of(scope, kept);
         let homes = ruby.as_deref().map(|ruby| bundle::homes(ruby).collect()).unwrap_or_default();
         let applications = bundle::applications(scope.tree, ruby.as_deref(), &self.named);
-        let start = self.start(scope, kept, ruby.as_deref(), &applications);
+        let start = self.start(kept, ruby.as_deref(), &applications);
         let lost =
             (ruby.is_none() && self.state == State::Unseen).then(|| without_interpreter(scope, &start));
         let Some(first) = lost.flatten() else {
@@ -95,7 +95,6 @@ impl Scripts {
     /// no program.
     fn start(
         &self,
-        scope: &Scope<'_>,
         kept: &[Kept],
         ruby: Option<&Ruby>,
         applications: &[Application],
@@ -104,12 +103,11 @@ impl Scripts {
         let homes = applications.iter().flat_map(|application| application.homes.iter());
         let libraries: Vec<&RootPath> = libraries.chain(homes).collect();
         let roots = kept.iter().filter(|kept| kept.reasons.iter().any(|reason| reason.from.is_none()));
-        let scripts = roots.filter_map(|Kept { path, .. }| {
-            let Kind::File(file) = &scope.tree.get(path)?.kind else { return None };
+        let scripts = roots.filter_map(|Kept { path, nature, .. }| {
             let level = if self.named.contains(path) { Level::Known } else { Level::Possible };
             let is_library = || libraries.iter().any(|folder| path.starts_with(folder));
-            let is_program = matches!(scope.nature(path, file), Nature::Ruby { .. })
-                && (level == Level::Known || !is_library());
+            let is_program =
+                matches!(nature, Some(Nature::Ruby { .. })) && (level == Level::Known || !is_library());
             is_program.then(|| (path.clone(), level))
         });
         scripts.collect()

@@ -1,44 +1,76 @@
-//! Walks through folders. On a disk, listing them takes most of the time, so all threads take part.
+//! Walks through folders. On a disk, listing them takes most of the time, so all threads take part: each folder is one
+//! piece of work, which begins as soon as the folder above has named it.
 
-use rayon::prelude::*;
+use std::sync::{Mutex, PoisonError};
+
+use rayon::Scope;
 use rootfs::{Entry, Filesystem, RootPath};
 
-/// Children of one folder that one thread looks at in one go.
-const BATCH: usize = 16;
-
-/// Everything below a folder, each folder before what it holds. Of the folders, those are entered that `enters` takes.
+/// Everything below a folder, each folder before what it holds, and what one folder holds together, in order. Of the
+/// folders, those are entered that `enters` takes.
 pub(crate) fn below<'t>(
     tree: &'t dyn Filesystem,
     folder: &RootPath,
     enters: impl Fn(&RootPath) -> bool + Sync,
 ) -> Vec<(&'t RootPath, &'t Entry)> {
-    let found = looking_below(tree, folder, enters, |_, _| ());
+    let found = looking_below(tree, folder, enters, |_| None, |_, _, _| ());
     found.into_iter().map(|(path, entry, ())| (path, entry)).collect()
 }
 
-/// As [`below`], with what a look at each path gives. On a disk, a file is best looked at when its folder was just listed.
+/// As [`below`], with what a look at each path gives. It is shown as many of the first bytes of a file as are wanted of the
+/// path, and none where that is `None` ([`Filesystem::visit_children`]).
 pub(crate) fn looking_below<'t, T: Send + Sync>(
     tree: &'t dyn Filesystem,
     folder: &RootPath,
     enters: impl Fn(&RootPath) -> bool + Sync,
-    look: impl Fn(&RootPath, &Entry) -> T + Sync,
+    wanted: impl Fn(&RootPath) -> Option<usize> + Sync,
+    look: impl Fn(&RootPath, &Entry, Option<&[u8]>) -> T + Sync,
 ) -> Vec<(&'t RootPath, &'t Entry, T)> {
-    let children = |folder: &RootPath| {
-        let children: Vec<_> = tree.children(folder).collect();
-        let children = children.into_par_iter().with_min_len(BATCH);
-        children.map(|(path, entry)| (path, entry, look(path, entry)))
-    };
-    let mut found: Vec<_> = children(folder).collect();
-    let mut level = 0;
-    // Level by level: however deep folders nest, no stack does.
-    while level < found.len() {
-        let folders = found[level..].par_iter();
-        let folders = folders.filter(|(path, entry, _)| entry.is_directory() && enters(path));
-        let next = folders.flat_map(|(path, ..)| children(path)).collect::<Vec<_>>();
-        level = found.len();
-        found.extend(next);
+    let Some((folder, _)) = tree.look_up(folder.as_bytes()) else { return Vec::new() };
+    let walk = Walk { tree, enters, wanted, look, folders: Mutex::default() };
+    rayon::scope(|scope| walk.enter(scope, folder));
+    let mut folders = walk.folders.into_inner().unwrap_or_else(PoisonError::into_inner);
+    folders.sort_unstable_by_key(|&(folder, _)| folder);
+    folders.into_iter().flat_map(|(_, children)| children).collect()
+}
+
+/// A path, its entry, and what a look at it gave.
+type Found<'t, T> = (&'t RootPath, &'t Entry, T);
+
+/// A folder, and what it holds.
+type Listed<'t, T> = (&'t RootPath, Vec<Found<'t, T>>);
+
+struct Walk<'t, T, E, W, L> {
+    tree: &'t dyn Filesystem,
+    enters: E,
+    wanted: W,
+    look: L,
+    /// The folders that were listed, with what they hold.
+    folders: Mutex<Vec<Listed<'t, T>>>,
+}
+
+impl<'t, T, E, W, L> Walk<'t, T, E, W, L>
+where
+    T: Send + Sync,
+    E: Fn(&RootPath) -> bool + Sync,
+    W: Fn(&RootPath) -> Option<usize> + Sync,
+    L: Fn(&RootPath, &Entry, Option<&[u8]>) -> T + Sync,
+{
+    /// Lists a folder. Those in it wait in the queue of the scope, not on a stack, however deep they nest.
+    fn enter<'s>(&'s self, scope: &Scope<'s>, folder: &'t RootPath)
+    where
+        't: 's,
+    {
+        let mut children = Vec::new();
+        self.tree.visit_children(folder, &self.wanted, &mut |path, entry, start| {
+            if entry.is_directory() && (self.enters)(path) {
+                scope.spawn(move |scope| self.enter(scope, path));
+            }
+            children.push((path, entry, (self.look)(path, entry, start)));
+        });
+        children.sort_unstable_by_key(|&(path, ..)| path);
+        self.folders.lock().unwrap_or_else(PoisonError::into_inner).push((folder, children));
     }
-    found
 }
 
 #[cfg(test)]

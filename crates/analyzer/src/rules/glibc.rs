@@ -163,7 +163,7 @@ impl Glibc {
     fn locale(&self, scope: &Scope<'_>, visit: &Visit<'_>, answer: &mut Answer<'_>) {
         let is_there = |path: &&str| resolve_text(scope.tree, path.as_bytes()).is_some();
         let path = UTF8_LOCALES.into_iter().find(is_there).unwrap_or(UTF8_LOCALES[0]);
-        answer.below(path.as_bytes(), &self.reason(visit, "locale C.UTF-8"), Strength::ForRuby);
+        answer.data_below(path.as_bytes(), &self.reason(visit, "locale C.UTF-8"), Strength::ForRuby);
     }
 }
 

@@ -34,7 +34,7 @@ impl Rule for OpenSsl {
                     } else {
                         // Then each certificate is found by its hash (openssl-rehash(1)).
                         let reason = self.reason(visit, "folder of certificates");
-                        answer.below(format!("{folder}/certs").as_bytes(), &reason, Strength::ForRuby);
+                        answer.data_below(format!("{folder}/certs").as_bytes(), &reason, Strength::ForRuby);
                     }
                 }
                 Folder::Modules => {

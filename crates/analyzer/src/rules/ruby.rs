@@ -3,11 +3,12 @@
 
 use std::sync::Arc;
 
+use rayon::prelude::*;
 use rootfs::{Entry, Kind, RootPath};
 
 use super::Rule;
 use crate::closure::Reason;
-use crate::engine::{Answer, Role, Strength, Visit};
+use crate::engine::{Answer, Role, Seen, Strength, Visit};
 use crate::finding::FindingKind;
 use crate::nature::Nature;
 use crate::ruby::{Holds, LibraryFolder, Ruby as Installation, is_rbconfig};
@@ -27,7 +28,7 @@ impl Rule for Ruby {
         }
         if let Some(ruby) = is_rbconfig(visit.path).then(|| scope.ruby(visit.path)).flatten() {
             answer.note_ruby();
-            self.bring_folders(scope, visit, &ruby, answer);
+            self.bring_folders(visit, &ruby, answer);
             if ruby.program.as_ref().is_some_and(|program| scope.commanding.contains(program)) {
                 for command in scope.commands_of(&ruby) {
                     answer.resolved(command, Role::Own, self.reason(visit, "command"), Strength::Soft);
@@ -82,30 +83,31 @@ impl Ruby {
         }
     }
 
-    fn bring_folders(
-        &self,
-        scope: &Scope<'_>,
-        visit: &Visit<'_>,
-        ruby: &Installation,
-        answer: &mut Answer<'_>,
-    ) {
+    fn bring_folders(&self, visit: &Visit<'_>, ruby: &Installation, answer: &mut Answer<'_>) {
         let reasons = Reasons::new(|because| self.reason(visit, because));
         let program = ruby.program.as_ref().or(ruby.library.as_ref());
         let role = program.cloned().map_or(Role::Own, Role::OpenedBy);
-        for (index, folder) in ruby.folders.iter().enumerate() {
+        let tree = answer.tree();
+        let walks = ruby.folders.par_iter().enumerate().map(|(index, folder)| {
             let inside = &ruby.folders[..index];
             let is_left = |path: &RootPath| {
                 inside.iter().all(|inner| !path.starts_with(&inner.path))
                     && !is_of_another_version(ruby, folder, path)
             };
-            let is_object = |path: &RootPath, entry: &Entry| match &entry.kind {
-                Kind::File(file) => is_left(path).then(|| scope.nature(path, file) == Nature::Object),
-                Kind::Directory | Kind::Symlink(_) => is_left(path).then_some(false),
+            let wanted = |path: &RootPath| is_left(path).then(|| Nature::told_by(path.name()));
+            let nature = |path: &RootPath, entry: &Entry, start: Option<&[u8]>| {
+                is_left(path).then(|| Nature::of_shown(path, entry, start))
             };
-            let below = walk::looking_below(scope.tree, &folder.path, is_left, is_object);
-            let below = below.into_iter().filter_map(|(path, _, is_object)| Some((path, is_object?)));
-            for (path, is_object) in std::iter::once((&folder.path, false)).chain(below) {
-                answer.real(path.clone(), role.clone(), reasons.of(folder, path, is_object), Strength::Soft);
+            walk::looking_below(tree, &folder.path, is_left, wanted, nature)
+        });
+        for (folder, below) in ruby.folders.iter().zip(walks.collect::<Vec<_>>()) {
+            let reason = reasons.of(folder, &folder.path, false);
+            answer.real(folder.path.clone(), role.clone(), reason.clone(), Strength::Soft);
+            for (path, entry, nature) in below {
+                if let Some(nature) = nature {
+                    let reason = reasons.of(folder, path, nature == Nature::Object);
+                    answer.seen(path, Seen { entry, nature }, &role, reason);
+                }
             }
         }
     }
@@ -135,8 +137,8 @@ impl Reasons {
         }
     }
 
-    fn of(&self, folder: &LibraryFolder, path: &RootPath, is_object: bool) -> Reason {
-        let reason = match (folder.holds, is_object) {
+    fn of(&self, folder: &LibraryFolder, path: &RootPath, is_object: bool) -> &Reason {
+        match (folder.holds, is_object) {
             (Holds::Compiled, true) if is_encoding(folder, path) => &self.encoding,
             (Holds::Gems, true) => &self.gem_extension,
             (_, true) => &self.extension,
@@ -144,8 +146,7 @@ impl Reasons {
             (Holds::Vendor, false) => &self.vendor,
             (Holds::Site, false) => &self.site,
             (Holds::Gems, false) => &self.gem,
-        };
-        reason.clone()
+        }
     }
 }
 

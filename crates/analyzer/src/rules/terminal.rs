@@ -18,7 +18,11 @@ impl Rule for Terminal {
         if visit.is_first && (visit.library(b"libtinfo").is_some() || visit.library(b"libncurses").is_some())
         {
             for path in DESCRIPTIONS {
-                answer.below(path.as_bytes(), &self.reason(visit, "terminal descriptions"), Strength::Soft);
+                answer.data_below(
+                    path.as_bytes(),
+                    &self.reason(visit, "terminal descriptions"),
+                    Strength::Soft,
+                );
             }
         }
     }

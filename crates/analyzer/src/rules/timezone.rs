@@ -16,7 +16,7 @@ impl Rule for TimeZone {
     fn apply(&self, _: &Scope<'_>, visit: &Visit<'_>, answer: &mut Answer<'_>) {
         if visit.uses.has(LibcUse::TIME_ZONES) && visit.library(LIBC).is_some() {
             let zones = self.reason(visit, "time zones");
-            answer.below(b"/usr/share/zoneinfo", &zones, Strength::ForRuby);
+            answer.data_below(b"/usr/share/zoneinfo", &zones, Strength::ForRuby);
             for path in ["/etc/localtime", "/etc/timezone"] {
                 answer.text(path.as_bytes(), self.reason(visit, "local time zone"), Strength::Soft);
             }
