@@ -199,6 +199,13 @@ pub struct Checksums {
 }
 
 impl Checksums {
+    /// SHA-1 as 40 hexadecimal digits.
+    pub(crate) fn sha1_hex(&self) -> String {
+        let mut digits = [0; 40];
+        hex::encode_to_slice(self.sha1, &mut digits).expect("a byte has two digits");
+        std::str::from_utf8(&digits).expect("digits are ASCII").to_owned()
+    }
+
     /// Those of `bytes`.
     pub fn of(bytes: &[u8]) -> Self {
         Self { sha1: Sha1::digest(bytes).into(), sha256: Digest::of(bytes) }
@@ -238,11 +245,13 @@ impl Format {
     /// a line feed.
     pub fn render(self, image: &Image, contents: &Contents) -> Vec<u8> {
         let listing = Listing::of(image, contents);
-        let document = match self {
-            Self::Spdx => serde_json::to_vec(&spdx::document(&listing)),
-            Self::CycloneDx => serde_json::to_vec(&cyclonedx::document(&listing)),
+        // A file takes about that much.
+        let mut bytes = Vec::with_capacity(contents.files.len() * 1024);
+        let written = match self {
+            Self::Spdx => serde_json::to_writer(&mut bytes, &spdx::document(&listing)),
+            Self::CycloneDx => serde_json::to_writer(&mut bytes, &cyclonedx::document(&listing)),
         };
-        let mut bytes = document.expect("texts and lists of them can be written as JSON");
+        written.expect("texts and lists of them can be written as JSON");
         bytes.push(b'\n');
         bytes
     }

@@ -234,7 +234,7 @@ impl<'a> Writer<'a> {
         let mut identifiers = BTreeMap::new();
         for file in &listing.files {
             let id = self.identifiers.give("SPDXRef-File", &file.path);
-            let sha1 = Checksum { algorithm: "SHA1", checksum_value: hex::encode(file.checksums.sha1) };
+            let sha1 = Checksum { algorithm: "SHA1", checksum_value: file.checksums.sha1_hex() };
             self.files.push(FileInformation {
                 id: id.clone(),
                 checksums: [sha1, sha256(&file.checksums.sha256.hex())],
@@ -414,7 +414,7 @@ impl PackageInformation {
 
 /// The SHA-1 of the sorted SHA-1s of the files, as hexadecimal digits without anything between them (SPDX 2.3, 7.9).
 fn verification_code(files: &[&File]) -> String {
-    let mut sums: Vec<String> = files.iter().map(|file| hex::encode(file.checksums.sha1)).collect();
+    let mut sums: Vec<String> = files.iter().map(|file| file.checksums.sha1_hex()).collect();
     sums.sort_unstable();
     hex::encode(Sha1::digest(sums.concat().as_bytes()))
 }

@@ -6,6 +6,7 @@ use std::fmt;
 use std::io;
 use std::str::FromStr;
 
+use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 
@@ -52,13 +53,21 @@ impl Digest {
 
     /// 64 hexadecimal digits, without a prefix.
     pub fn hex(&self) -> String {
-        hex::encode(self.0)
+        self.with_hex(str::to_owned)
+    }
+
+    /// Lends the digits: a document about an image has thousands of digests.
+    fn with_hex<T>(&self, take: impl FnOnce(&str) -> T) -> T {
+        let mut digits = [0; 64];
+        hex::encode_to_slice(self.0, &mut digits).expect("a byte has two digits");
+        take(std::str::from_utf8(&digits).expect("digits are ASCII"))
     }
 }
 
 impl fmt::Display for Digest {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{PREFIX}{}", self.hex())
+        formatter.write_str(PREFIX)?;
+        self.with_hex(|digits| formatter.write_str(digits))
     }
 }
 
@@ -86,7 +95,22 @@ impl Serialize for Digest {
 
 impl<'de> Deserialize<'de> for Digest {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+        deserializer.deserialize_str(DigestVisitor)
+    }
+}
+
+/// Reads a digest from a text where that lies.
+struct DigestVisitor;
+
+impl Visitor<'_> for DigestVisitor {
+    type Value = Digest;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a digest")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Digest, E> {
+        text.parse().map_err(E::custom)
     }
 }
 
