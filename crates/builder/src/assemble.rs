@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use cache::{Store, StoreError};
 use jiff::Timestamp;
-use oci::document::{Descriptor, Execution};
+use oci::document::{Annotations, Descriptor, Execution};
 use oci::{
     Compression, Layout, LayoutError, NewImage, NewLayer, PackError, PackedLayer, Recipe, Writer, annotation,
 };
@@ -81,13 +81,16 @@ pub(crate) struct Packed {
 pub(crate) struct Placed(Mutex<BTreeMap<Digest, Arc<OnceLock<bool>>>>);
 
 impl Placed {
-    /// Whether the layout has this blob; it is read where that is not known yet.
-    pub(crate) fn has(&self, layout: &Layout, blob: &Descriptor) -> bool {
+    /// Whether the layout has this blob; it is read where that is not known yet, neither from this run nor from one before.
+    pub(crate) fn has(&self, store: &Store, layout: &Layout, blob: &Descriptor) -> bool {
         // One thread reads it; the others wait for what it finds.
-        *self.of(blob.digest).get_or_init(|| layout.blob(blob).is_ok())
+        *self.of(blob.digest).get_or_init(|| {
+            store.digest_of(&layout.blob_path(&blob.digest)).is_ok_and(|found| found == blob.digest)
+        })
     }
 
-    fn knows(&self, digest: &Digest) -> bool {
+    /// Whether it was seen.
+    pub(crate) fn knows(&self, digest: &Digest) -> bool {
         let blobs = self.0.lock().expect("no thread panics while it looks");
         blobs.get(digest).is_some_and(|found| found.get() == Some(&true))
     }
@@ -301,12 +304,12 @@ impl Assembly<'_> {
         store: &Store,
         writer: &Writer<'_>,
         placed: &Placed,
-    ) -> Result<Ways<Descriptor>, AssembleError> {
+    ) -> Result<Ways<NewImage>, AssembleError> {
         let recipe = self.recipe();
         let layers: Vec<_> =
             self.contents.layers.iter().map(|layer| (layer, layer.packed(self.compressions))).collect();
         let put =
-            |packed: Vec<(&StoredLayer, (Compression, PackedLayer))>| -> Result<Descriptor, AssembleError> {
+            |packed: Vec<(&StoredLayer, (Compression, PackedLayer))>| -> Result<NewImage, AssembleError> {
                 let mut new = Vec::with_capacity(packed.len());
                 for (StoredLayer { record, .. }, (compression, layer)) in packed {
                     if !placed.knows(&layer.digest) {
@@ -324,7 +327,7 @@ impl Assembly<'_> {
                 }
                 let image = NewImage::new(recipe.clone(), new);
                 writer.put_image(&image)?;
-                Ok(image.descriptor)
+                Ok(image)
             };
         let zstd: Option<Vec<_>> =
             layers.iter().map(|(layer, ways)| Some((*layer, ways.zstd.clone()?))).collect();
@@ -350,10 +353,15 @@ impl Assembly<'_> {
         Timestamp::from_second(seconds).unwrap_or(Timestamp::UNIX_EPOCH)
     }
 
+    /// What it says of itself.
+    pub(crate) fn annotations(&self) -> Annotations {
+        annotations(self.target, self.spec, self.ruby, self.created())
+    }
+
     fn recipe(&self) -> Recipe {
         let Self { target, spec, ruby, .. } = self;
         let created = self.created();
-        let annotations = annotations(target, spec, ruby, created);
+        let annotations = self.annotations();
         Recipe {
             architecture: target.architecture,
             created,
@@ -383,12 +391,7 @@ fn execution(target: &Target, spec: &ImageSpec, ruby: &str) -> Execution {
     }
 }
 
-fn annotations(
-    target: &Target,
-    spec: &ImageSpec,
-    ruby: &str,
-    created: Timestamp,
-) -> BTreeMap<String, String> {
+fn annotations(target: &Target, spec: &ImageSpec, ruby: &str, created: Timestamp) -> Annotations {
     let about = &spec.about;
     let always = [
         (annotation::CREATED, created.to_string()),
@@ -405,11 +408,11 @@ fn annotations(
 /// What the run record says of an image, before its checks.
 pub(crate) fn record(
     Assembly { target, ruby, contents, compressions, .. }: &Assembly<'_>,
-    image: &oci::Image,
+    image: &NewImage,
 ) -> ImageRecord {
     let contents = (*contents).clone();
     let ways: Vec<_> = contents.layers.iter().map(|layer| layer.packed(*compressions)).collect();
-    let to_pull = |sizes: Vec<u64>| sizes.into_iter().sum::<u64>() + image.manifest.config.size;
+    let to_pull = |sizes: Vec<u64>| sizes.into_iter().sum::<u64>() + image.config.len() as u64;
     let zstd: Option<Vec<u64>> = ways.iter().map(|ways| Some(ways.zstd.as_ref()?.1.size)).collect();
     let layers: Vec<LayerRecord> = contents.layers.into_iter().map(|layer| layer.record).collect();
     ImageRecord {

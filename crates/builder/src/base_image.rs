@@ -95,7 +95,7 @@ impl Builder {
     pub(crate) fn base_step<'s>(&self, lock: &Lock, target: &Target) -> Result<Option<Step<'s>>, BuildError> {
         let Some((key, digest)) = target.locked_base(lock)? else { return Ok(None) };
         let mut hasher = Hasher::new();
-        hasher.field(self.options.tool.as_bytes());
+        hasher.field(self.tool.as_bytes());
         hasher.field(b"base image");
         hasher.field(key.image.to_string().as_bytes());
         hasher.field(key.architecture.name().as_bytes());

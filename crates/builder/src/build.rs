@@ -52,30 +52,30 @@ impl Builder {
     pub(crate) fn build_locked(
         &self,
         layout: &Layout,
+        placed: &Placed,
         lock: &Lock,
         targets: &[Target],
         observer: &dyn Observer,
     ) -> Result<Vec<(Built, bool)>, BuildError> {
         // Held until everything has its name, so that nobody takes it for left over.
         let writer = layout.writer()?;
-        let placed = Placed::default();
-        let known = |target| self.known(layout, &placed, lock, target);
+        let known = |target| self.known(layout, placed, lock, target);
         let found: Vec<Option<Built>> = targets.par_iter().map(known).collect::<Result<_, _>>()?;
         let missing =
             targets.iter().zip(&found).filter(|(_, found)| found.is_none()).map(|(target, _)| target);
-        let contents = self.contents(&placed, lock, &missing.collect::<Vec<_>>(), observer)?;
+        let contents = self.contents(placed, lock, &missing.collect::<Vec<_>>(), observer)?;
         let built: Vec<Result<(Built, bool), BuildError>> = targets
             .par_iter()
             .zip(found)
             .map(|(target, found)| match found {
                 Some(built) => Ok((built, true)),
-                None => Ok((self.build_one(&writer, &placed, lock, target, &contents)?, false)),
+                None => Ok((self.build_one(&writer, placed, lock, target, &contents)?, false)),
             })
             .collect();
         let built = built.into_iter().collect::<Result<Vec<_>, _>>()?;
 
         let whole = self.is_whole(targets);
-        let kept = if whole { self.kept(layout, &placed, lock)? } else { Vec::new() };
+        let kept = if whole { self.kept(layout, placed, lock)? } else { Vec::new() };
         let named: Vec<&Built> = built.iter().map(|(built, _)| built).chain(&kept).collect();
         self.name(layout, &writer, &named, whole)?;
         if whole {
@@ -97,6 +97,8 @@ impl Builder {
         whole: bool,
     ) -> Result<(), BuildError> {
         let indexes = indexes(named);
+        // Documents are read from the layout, and no image has a name before they are files.
+        writer.publish()?;
         self.write_documents(layout, named)?;
         writer.set_listing(|listing| {
             let before = listing.names.clone();
@@ -149,13 +151,18 @@ impl Builder {
         // A record that cannot be read was written by nobody who has this key: build again.
         let Ok(built) = serde_json::from_slice::<Built>(blob.content()) else { return Ok(None) };
         let undamaged = [&built.descriptor].into_iter().chain(&built.zstd).all(|manifest| {
-            let whole =
-                |image: oci::Image| image.layers.iter().all(|layer| placed.has(layout, &layer.descriptor));
+            let whole = |image: oci::Image| {
+                image.layers.iter().all(|layer| placed.has(&self.store, layout, &layer.descriptor))
+            };
             layout.image(manifest.clone()).is_ok_and(whole)
         });
         let declared = built.referrers.iter().all(|referrer| {
             let whole = |artifact: Manifest| {
-                artifact.layers.iter().chain([&artifact.config]).all(|blob| placed.has(layout, blob))
+                artifact
+                    .layers
+                    .iter()
+                    .chain([&artifact.config])
+                    .all(|blob| placed.has(&self.store, layout, blob))
             };
             layout.manifest(&referrer.descriptor).is_ok_and(whole)
         });
@@ -200,17 +207,18 @@ impl Builder {
             contents: &contents[&top.key],
             compressions: self.compressions(),
         };
-        let manifests = assembly
+        let images = assembly
             .put(&self.store, writer, placed)
             .map_err(|source| BuildError::Assemble { image: target.to_string(), source })?;
         let inventory = self.inventory(&top.key)?;
         let Declared { records: sboms, referrers } =
-            declare::put(&assembly, &manifests, &inventory, writer, placed)?;
-        let Ways { first: descriptor, zstd } = manifests;
-        let image = writer.layout().image(descriptor.clone())?;
+            declare::put(&assembly, &images, &inventory, writer, placed)?;
+        let Ways { first, zstd } = images;
         let record =
-            ImageRecord { release: self.options.release, sboms, ..assemble::record(&assembly, &image) };
-        let built = Built { record, descriptor, zstd, referrers, annotations: image.manifest.annotations };
+            ImageRecord { release: self.options.release, sboms, ..assemble::record(&assembly, &first) };
+        let zstd = zstd.map(|image| image.descriptor);
+        let annotations = assembly.annotations();
+        let built = Built { record, descriptor: first.descriptor, zstd, referrers, annotations };
         let json = serde_json::to_vec(&built).expect("strings and numbers can be written as JSON");
         self.store.derive(RECORD, &self.inputs(lock, target)?, |out| {
             out.write_all(&json).map_err(BuildError::Keep)

@@ -143,7 +143,7 @@ impl Builder {
         gems: &Locked<'_>,
     ) -> Digest {
         let mut hasher = Hasher::new();
-        hasher.field(self.options.tool.as_bytes());
+        hasher.field(self.tool.as_bytes());
         hasher.field(suite.digest().as_bytes());
         hasher.field(built.record.manifest.as_bytes());
         hasher.field(format!("{engine:?} {:?}", target.yjit()).as_bytes());

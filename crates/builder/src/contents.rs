@@ -279,7 +279,7 @@ impl Builder {
         let drop: Vec<&Drop> = self.spec().drop.iter().chain(drop).collect();
         let facts = self.facts(lock, target, layers)?;
         let mut hasher = Hasher::new();
-        hasher.field(self.options.tool.as_bytes());
+        hasher.field(self.tool.as_bytes());
         hasher.field(below.as_ref().map_or(&[][..], |below| below.as_bytes()));
         hasher.field(target.architecture.name().as_bytes());
         hasher.field(facts.series.as_bytes());
@@ -378,7 +378,7 @@ impl Builder {
         let Some(blob) = self.store.derived(CONTENTS, &step.key)? else { return Ok(None) };
         // What cannot be read was written by nobody who has this key: build again.
         let Ok(contents) = serde_json::from_slice::<Contents>(blob.content()) else { return Ok(None) };
-        if self.store.derived(INVENTORY, &step.key)?.is_none() {
+        if !self.store.has_derived(INVENTORY, &step.key)? {
             return Ok(None);
         }
         let compressions = self.compressions();

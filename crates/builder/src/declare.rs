@@ -8,9 +8,8 @@ use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 use oci::document::Descriptor;
-use oci::{Layout, LayoutError, Listing, NewArtifact, Referrer, Writer};
+use oci::{Layout, LayoutError, Listing, NewArtifact, NewBlob, NewImage, Referrer, Writer};
 use rayon::prelude::*;
-use rootfs::Content;
 use sbom::{Contents, Format};
 use schema::Digest;
 use schema::run::SbomRecord;
@@ -18,7 +17,7 @@ use schema::run::SbomRecord;
 use crate::assemble::{Assembly, Placed, Ways};
 use crate::build::Built;
 use crate::plan::Target;
-use crate::replace::replace;
+use crate::replace::replace_copy;
 use crate::{BuildError, Builder};
 
 /// The folder of the documents, in that of images and records.
@@ -45,22 +44,22 @@ fn file_name(target: &Target, format: Format) -> String {
 /// A blob that cannot be written.
 pub(crate) fn put(
     assembly: &Assembly<'_>,
-    manifests: &Ways<Descriptor>,
+    images: &Ways<NewImage>,
     contents: &Contents,
     writer: &Writer<'_>,
     placed: &Placed,
 ) -> Result<Declared, LayoutError> {
-    let image = assembly.declared(manifests.first.digest);
+    let image = assembly.declared(images.first.descriptor.digest);
     let mut declared = Declared { records: Vec::new(), referrers: Vec::new() };
     for format in Format::ALL {
-        let document = Content::from(format.render(&image, contents));
+        let document = NewBlob::new(format.render(&image, contents));
         let file = file_name(assembly.target, format);
-        for manifest in [&manifests.first].into_iter().chain(&manifests.zstd) {
-            let artifact = NewArtifact::new(manifest, format.media_type(), &file, document.clone());
+        for NewImage { descriptor, .. } in [&images.first].into_iter().chain(&images.zstd) {
+            let artifact = NewArtifact::new(descriptor, format.media_type(), &file, document.clone());
             writer.put_artifact(&artifact)?;
             declared.referrers.push(artifact.referrer);
         }
-        let (digest, size) = (Digest::of(&document), document.len() as u64);
+        let (digest, size) = (document.digest(), document.len() as u64);
         placed.insert(digest);
         let (file, media_type) = (format!("{FOLDER}/{file}"), format.media_type().to_owned());
         declared.records.push(SbomRecord { file, media_type, digest, size });
@@ -95,10 +94,10 @@ impl Builder {
         let documents: Vec<&SbomRecord> = documents(built).collect();
         let write = |document: &&SbomRecord| -> Result<(), BuildError> {
             let SbomRecord { file, media_type, digest, size } = document;
-            let blob = layout.blob(&Descriptor::new(media_type, *digest, *size))?;
             let path = dist.join(file);
-            if !is_there(&path, &blob).map_err(BuildError::Documents)? {
-                replace(&path, &blob)?;
+            // One that is not there, or cannot be read, is replaced.
+            if !self.store.digest_of(&path).is_ok_and(|found| found == *digest) {
+                replace_copy(&path, &layout.blob(&Descriptor::new(media_type, *digest, *size))?)?;
             }
             Ok(())
         };
@@ -119,16 +118,6 @@ impl Builder {
 
 fn documents<'a>(built: &[&'a Built]) -> impl Iterator<Item = &'a SbomRecord> {
     built.iter().flat_map(|built| &built.record.sboms)
-}
-
-/// Whether a file holds these bytes.
-fn is_there(path: &Path, bytes: &[u8]) -> io::Result<bool> {
-    match fs::metadata(path) {
-        Ok(metadata) if metadata.len() == bytes.len() as u64 => Ok(fs::read(path)? == bytes),
-        Ok(_) => Ok(false),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error),
-    }
 }
 
 /// Removes the documents of a folder that are not to be kept.

@@ -4,7 +4,7 @@
 //! [`locking`] answers what they ask for, `packages`, [`image_source`] and [`compile`] bring it, `stack` makes one tree of
 //! it, `layers` chooses what an image keeps, `verify` says whether it may leave, `inventory` lists what it holds, `contents`
 //! keeps what came of it, `assemble` writes images of that, and `declare` puts their bills of materials beside them. A
-//! [`Builder`] does these in order.
+//! [`Builder`] does these in order, in [`rounds`] where a Ruby has to be compiled first, and keeps a `recording` of them.
 //!
 //! Of images that are there, [`explain`] tells about one path, `listing` about all, for a [`site`], and [`compare`] what
 //! differs.
@@ -22,7 +22,12 @@ pub mod parts;
 pub mod plan;
 pub mod project;
 pub mod provenance;
+pub mod release;
+pub mod replace;
+pub mod rounds;
 pub mod selection;
+pub mod signing;
+pub mod site;
 
 mod assemble;
 mod base_image;
@@ -37,14 +42,9 @@ mod made;
 mod mirrors;
 mod packages;
 mod recording;
-pub mod release;
-pub mod replace;
 mod resolving;
-pub mod rounds;
 mod shared;
 mod shrink;
-pub mod signing;
-pub mod site;
 mod source;
 mod stack;
 mod status;
@@ -96,8 +96,8 @@ pub struct Options {
     pub keychain: Keychain,
     /// The repository of a cache that several machines share, which is asked for what the own one does not have.
     pub cache_from: Option<Repository>,
-    /// The identity of the program that builds: what another one built is not taken for its own.
-    pub tool: Digest,
+    /// The program that builds: what another one built is not taken for its own work.
+    pub program: PathBuf,
     /// Whether the folder that a Ruby is compiled in is kept where that fails.
     pub keep_failed: bool,
     /// How a sandbox starts.
@@ -123,6 +123,8 @@ pub enum LockUse {
 pub struct Builder {
     project: Project,
     parts: contents::Parts,
+    /// The digest of the program.
+    tool: Digest,
     store: Store,
     client: Client,
     hosts: Hosts,
@@ -145,11 +147,13 @@ impl Builder {
             Ok::<_, BuildError>(SharedCache { repository, client: client()?, hosts, keychain, session })
         });
         let shared = shared.transpose()?.map(|shared| Box::new(shared) as Box<dyn Elsewhere>);
+        let store = Store::open(&options.cache)?.with_elsewhere(shared, shared::is_shared);
         Ok(Self {
             parts: contents::Parts::of(&project.image),
             hosts,
             project,
-            store: Store::open(&options.cache)?.with_elsewhere(shared, shared::is_shared),
+            tool: store.digest_of(&options.program)?,
+            store,
             client: client()?,
             options,
             now: Timestamp::now(),

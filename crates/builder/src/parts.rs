@@ -7,9 +7,8 @@
 use std::collections::BTreeMap;
 
 use oci::document::{Annotations, Descriptor};
-use oci::{Layout, LayoutError, NewDocument, NewIndex, Prefer, Writer, annotation, media_type};
+use oci::{Layout, LayoutError, NewBlob, NewDocument, NewIndex, Prefer, Writer, annotation, media_type};
 use registry::{Progress, Pushed, Registry, RegistryError};
-use rootfs::Content;
 use schema::reference::Reference;
 use schema::run::{ImageRecord, RunRecord, RunRecordError, VERSION};
 
@@ -159,11 +158,12 @@ fn put_part(layout: &Layout, writer: &Writer<'_>, record: &RunRecord) -> Result<
             manifests.push(manifest);
         }
     }
-    let artifact = NewDocument::new(RUN, RECORD, Content::from(record.render().into_bytes()));
+    let artifact = NewDocument::new(RUN, RECORD, NewBlob::new(record.render().into_bytes()));
     writer.put_document(&artifact)?;
     let named = manifests.into_iter().chain(documents).chain([artifact.descriptor]);
     let index = NewIndex::new(named, Annotations::new());
     writer.put_index(&index)?;
+    writer.publish()?;
     Ok(index.descriptor)
 }
 

@@ -28,6 +28,8 @@ pub struct Outcome {
 /// What a build is done with.
 struct Round<'a> {
     layout: &'a Layout,
+    /// What of it was read already.
+    placed: &'a Placed,
     lock: &'a Lock,
     /// What runs checks, where they are wanted.
     engine: Option<(EngineKind, Emulated)>,
@@ -51,7 +53,8 @@ impl Builder {
         let mut again = false;
         loop {
             let lock = self.locked(targets, observer)?;
-            let round = Round { layout: &layout, lock: &lock, engine, observer };
+            let placed = Placed::default();
+            let round = Round { layout: &layout, placed: &placed, lock: &lock, engine, observer };
             let outcome = self.in_rounds(&round, targets);
             // What has no name is of an image that was replaced, or of one that failed half-way.
             let swept = layout.remove_unreferenced();
@@ -63,6 +66,7 @@ impl Builder {
                 Err(error) => return Err(error),
                 Ok(outcome) => {
                     swept?;
+                    self.store.keep_digests()?;
                     return Ok(outcome);
                 }
             }
@@ -70,8 +74,8 @@ impl Builder {
     }
 
     fn in_rounds(&self, round: &Round<'_>, targets: &[Target]) -> Result<Outcome, BuildError> {
-        let Round { layout, lock, engine, observer } = *round;
-        let waiting = self.waiting(layout, lock, targets)?;
+        let Round { lock, engine, observer, .. } = *round;
+        let waiting = self.waiting(round, targets)?;
         let (mut ready, mut late) = (Vec::new(), Vec::new());
         for (position, target) in targets.iter().enumerate() {
             if waiting.contains(&position) { &mut late } else { &mut ready }.push(target.clone());
@@ -106,21 +110,22 @@ impl Builder {
     /// The places of the targets whose Ruby has to be compiled first.
     fn waiting(
         &self,
-        layout: &Layout,
-        lock: &Lock,
+        Round { layout, placed, lock, .. }: &Round<'_>,
         targets: &[Target],
     ) -> Result<BTreeSet<usize>, BuildError> {
-        let placed = Placed::default();
         // All variants of a row have the same Ruby, and to see whether it is there whole, it is read.
         let mut compiled = BTreeMap::new();
         let mut waiting = BTreeSet::new();
         for (position, target) in targets.iter().enumerate() {
             let Some(recipe) = self.recipe(lock, target)? else { continue };
+            if self.known(layout, placed, lock, target)?.is_some() {
+                continue;
+            }
             let is_compiled = match compiled.entry(recipe.digest()) {
                 Entry::Occupied(known) => *known.get(),
                 Entry::Vacant(unknown) => *unknown.insert(self.is_compiled(&recipe)?),
             };
-            if !is_compiled && self.known(layout, &placed, lock, target)?.is_none() {
+            if !is_compiled {
                 waiting.insert(position);
             }
         }
@@ -129,8 +134,8 @@ impl Builder {
 
     /// Builds targets, and tells of some of them and checks these.
     fn round(&self, round: &Round<'_>, targets: &[Target], told: &[Target]) -> Result<Outcome, BuildError> {
-        let Round { layout, lock, engine, observer } = *round;
-        let built = self.build_locked(layout, lock, targets, observer)?;
+        let Round { layout, placed, lock, engine, observer } = *round;
+        let built = self.build_locked(layout, placed, lock, targets, observer)?;
         let mut to_check = Vec::new();
         for (target, (Built { record, .. }, unchanged)) in targets.iter().zip(&built) {
             if !told.contains(target) {

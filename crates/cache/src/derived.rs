@@ -40,15 +40,34 @@ impl Store {
             }
         };
         if let Some(blob) = &found {
-            self.note(kind, key, blob);
+            self.note(kind, key, blob.digest());
         }
         Ok(found)
     }
 
+    /// Whether [`Store::derived`] has a result, which is not read where it was hashed before and has not changed since.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn has_derived(&self, kind: &'static str, key: &Digest) -> Result<bool, StoreError> {
+        if let Some(digest) = self.reference(kind, key)?
+            && self.digest_of(&self.blob_path(&digest)).is_ok_and(|found| found == digest)
+        {
+            self.note(kind, key, digest);
+            return Ok(true);
+        }
+        Ok(self.derived(kind, key)?.is_some())
+    }
+
     fn own_derived(&self, kind: &'static str, key: &Digest) -> Result<Option<Blob>, StoreError> {
+        self.reference(kind, key)?.map_or(Ok(None), |digest| self.get(&digest))
+    }
+
+    /// Which blob was derived, whether it is there or not.
+    fn reference(&self, kind: &'static str, key: &Digest) -> Result<Option<Digest>, StoreError> {
         let path = self.entry_path("derived", kind, key);
         match fs::read_to_string(&path) {
-            Ok(text) => text.parse().map_or(Ok(None), |digest| self.get(&digest)),
+            Ok(text) => Ok(text.parse().ok()),
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidData) => {
                 Ok(None)
             }
@@ -73,7 +92,7 @@ impl Store {
         make(&mut writer)?;
         let blob = writer.finish()?;
         self.write_reference(&self.entry_path("derived", kind, key), &blob)?;
-        self.note(kind, key, &blob);
+        self.note(kind, key, blob.digest());
         Ok(blob)
     }
 
@@ -184,7 +203,7 @@ impl Drop for Unfinished {
     }
 }
 
-fn boot_id() -> Result<String, StoreError> {
+pub(crate) fn boot_id() -> Result<String, StoreError> {
     let text = fs::read_to_string(BOOT_ID).map_err(StoreError::at("read", Path::new(BOOT_ID)))?;
     Ok(text.trim().to_owned())
 }

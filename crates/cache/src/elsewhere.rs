@@ -76,10 +76,10 @@ impl Store {
         noted.used.iter().map(|((kind, key), blob)| Derived { kind, key: *key, blob: *blob }).collect()
     }
 
-    pub(crate) fn note(&self, kind: &'static str, key: &Digest, blob: &Blob) {
+    pub(crate) fn note(&self, kind: &'static str, key: &Digest, blob: Digest) {
         if (self.known.kinds)(kind) {
             let mut noted = self.known.noted.lock().unwrap_or_else(PoisonError::into_inner);
-            noted.used.insert((kind, *key), blob.digest());
+            noted.used.insert((kind, *key), blob);
         }
     }
 

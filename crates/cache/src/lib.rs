@@ -2,6 +2,7 @@
 //!
 //! - [`Store`]: blobs named by the SHA-256 of their bytes, and results derived from them. A [`Blob`] is proof: it can
 //!   only be had after its bytes were hashed, so nothing that rotted on disk reaches an image.
+//!   [`Store::digest_of`] tells what other files hash to, without reading those again that have not changed.
 //! - [`Client`]: downloads into the store over HTTP, with time limits, retries, resumption and a bound on everything
 //!   that a server decides; and any other [`Request`] with the same limits.
 //!
@@ -19,6 +20,7 @@ mod derived;
 mod elsewhere;
 mod exchange;
 mod fault;
+mod hashed;
 mod partial;
 mod proxy;
 mod redirect;

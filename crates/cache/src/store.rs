@@ -5,6 +5,7 @@
 //! blobs/sha256/<aa>/<hex>           bytes, named by their digest, mode 0444
 //! derived/<kind>/<hex>              a text: which blob was derived from the input <hex>
 //! folders/<kind>/<hex>.<boot>       a folder derived from the input <hex>, during one boot of the machine
+//! hashed                            what other files hash to, by what the system says of them
 //! partial/<hex>                     the beginning of a download
 //! locks/<name>                      files to lock
 //! tmp/                              everything unfinished
@@ -28,6 +29,7 @@ use schema::Digest;
 
 use crate::derived;
 use crate::elsewhere::Known;
+use crate::hashed::Hashed;
 
 /// Backup programs know a cache by the first line (Cache Directory Tagging Specification).
 const CACHEDIR_TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n\
@@ -90,6 +92,7 @@ pub struct Store {
     /// Locked for as long as it is open.
     open: Arc<File>,
     pub(crate) known: Known,
+    pub(crate) hashed: Hashed,
 }
 
 /// A lock on a name, held until it is dropped or its process ends.
@@ -121,7 +124,7 @@ impl Store {
         }
         rustix::fs::flock(&file, FlockOperation::LockShared)
             .map_err(|errno| StoreError::at("lock", &path)(errno.into()))?;
-        Ok(Self { root, open: Arc::new(file), known: Known::default() })
+        Ok(Self { root, open: Arc::new(file), known: Known::default(), hashed: Hashed::default() })
     }
 
     /// Waits for the lock of that name and takes it; other processes and other threads wait meanwhile.

@@ -4,7 +4,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rootfs::Content;
 use schema::Digest;
 use serde::{Deserialize, Serialize};
 
@@ -13,15 +12,16 @@ use crate::document::{self, Descriptor, Manifest};
 use crate::error::LayoutError;
 use crate::layout::Layout;
 use crate::media_type;
+use crate::new_blob::NewBlob;
 
 /// A document about a manifest or an index, not in a layout yet. Equal documents about the same subject are the same
 /// artifact.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewArtifact {
-    /// The bytes of the document.
-    pub document: Content,
-    /// The bytes of the manifest.
-    pub manifest: Vec<u8>,
+    /// The document.
+    pub document: NewBlob,
+    /// The manifest.
+    pub manifest: NewBlob,
     /// What it is to its subject.
     pub referrer: Referrer,
 }
@@ -29,7 +29,7 @@ pub struct NewArtifact {
 impl NewArtifact {
     /// The artifact that has this document, of a media type as `application/spdx+json`, about `subject`. `title` is the
     /// name of the file that programs for artifacts write it to.
-    pub fn new(subject: &Descriptor, media_type: &str, title: &str, document: Content) -> Self {
+    pub fn new(subject: &Descriptor, media_type: &str, title: &str, document: NewBlob) -> Self {
         // What a list says of the subject, as its platform, is not the subject.
         let digest = subject.digest;
         let subject = Descriptor::new(&subject.media_type, digest, subject.size);
@@ -43,9 +43,9 @@ impl NewArtifact {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewDocument {
     /// Its bytes.
-    pub document: Content,
-    /// The bytes of the manifest.
-    pub manifest: Vec<u8>,
+    pub document: NewBlob,
+    /// The manifest.
+    pub manifest: NewBlob,
     /// The descriptor of the manifest, with the type of the artifact.
     pub descriptor: Descriptor,
 }
@@ -53,7 +53,7 @@ pub struct NewDocument {
 impl NewDocument {
     /// The artifact that has this document, of a media type. `title` is the name of the file that programs for artifacts
     /// write it to.
-    pub fn new(media_type: &str, title: &str, document: Content) -> Self {
+    pub fn new(media_type: &str, title: &str, document: NewBlob) -> Self {
         let (manifest, descriptor) = artifact(None, media_type, title, &document);
         Self { document, manifest, descriptor }
     }
@@ -64,14 +64,14 @@ fn artifact(
     subject: Option<Descriptor>,
     media_type: &str,
     title: &str,
-    document: &[u8],
-) -> (Vec<u8>, Descriptor) {
-    let mut layer = Descriptor::of(media_type, document);
+    document: &NewBlob,
+) -> (NewBlob, Descriptor) {
+    let mut layer = document.descriptor(media_type);
     layer.annotations.insert(annotation::TITLE.to_owned(), title.to_owned());
-    let manifest = document::canonical(&Manifest::artifact(media_type, layer, subject));
+    let manifest = NewBlob::new(document::canonical(&Manifest::artifact(media_type, layer, subject)));
     let descriptor = Descriptor {
         artifact_type: Some(media_type.to_owned()),
-        ..Descriptor::of(media_type::MANIFEST, &manifest)
+        ..manifest.descriptor(media_type::MANIFEST)
     };
     (manifest, descriptor)
 }

@@ -1,15 +1,21 @@
 //! Files that appear whole or not at all: written under a passing name, flushed to the disk, then renamed.
+//!
+//! A flush waits for the disk, and several files are flushed in little more time than one: [`publish_all`] does that.
 
 use std::fs::Permissions;
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use fs_err::File;
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempPath};
 
 /// Every file may be read by everybody, as far as the umask allows.
 const MODE: u32 = 0o666;
+
+/// How many files are flushed at once: a file system writes down together what it is asked for together.
+const FLUSHES: usize = 16;
 
 /// What to do with a file that is there already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +50,46 @@ pub(crate) fn persist(file: NamedTempFile, path: &Path, existing: Existing) -> i
     }
     // The name is on the disk once its folder is.
     path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+}
+
+/// A finished file with a passing name, and the place where it belongs. It is closed: there may be thousands.
+#[derive(Debug)]
+pub(crate) struct Passing {
+    file: TempPath,
+    place: PathBuf,
+}
+
+impl Passing {
+    /// Writes `bytes` to a passing file in `folder`, to be put at `place`.
+    pub(crate) fn write(place: PathBuf, bytes: &[u8], folder: &Path) -> io::Result<Self> {
+        let mut file = passing(folder)?;
+        file.write_all(bytes)?;
+        Ok(Self { file: file.into_temp_path(), place })
+    }
+}
+
+/// Gives passing files their places, all in `folder`, and takes those of files that are there. None has its place before
+/// all are on the disk; all have it once this returns.
+pub(crate) fn publish_all(files: Vec<Passing>, folder: &Path) -> io::Result<()> {
+    let open = Mutex::new(files.iter());
+    let flush = || {
+        // The lock is not held while a file is flushed.
+        let next = || open.lock().expect("no thread panics while it takes one").next();
+        while let Some(passing) = next() {
+            File::open(&passing.file)?.sync_all()?;
+        }
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..FLUSHES.min(files.len())).map(|_| scope.spawn(flush)).collect();
+        let ended = threads.into_iter().map(|thread| thread.join().expect("flushing does not panic"));
+        ended.collect::<Vec<io::Result<()>>>().into_iter().collect::<io::Result<()>>()
+    })?;
+    for Passing { file, place } in files {
+        file.persist(&place)?;
+    }
+    // The names are on the disk once their folder is.
+    File::open(folder)?.sync_all()
 }
 
 #[cfg(test)]

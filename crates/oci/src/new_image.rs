@@ -6,6 +6,7 @@ use schema::{Architecture, Digest};
 use crate::document::{
     self, Annotations, Descriptor, Execution, History, ImageConfig, Manifest, Platform, RootFilesystem,
 };
+use crate::new_blob::NewBlob;
 use crate::pack::PackedLayer;
 use crate::{annotation, media_type};
 
@@ -36,10 +37,10 @@ pub struct NewLayer {
 /// The documents of an image that is not in a layout yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewImage {
-    /// The bytes of the configuration.
-    pub config: Vec<u8>,
-    /// The bytes of the manifest.
-    pub manifest: Vec<u8>,
+    /// The configuration.
+    pub config: NewBlob,
+    /// The manifest.
+    pub manifest: NewBlob,
     /// The descriptor of the manifest, with its platform, and marked where a layer is in zstd.
     pub descriptor: Descriptor,
 }
@@ -58,7 +59,7 @@ impl NewImage {
             empty_layer: false,
         });
         let platform = Platform::linux(architecture);
-        let config = document::canonical(&ImageConfig {
+        let config = NewBlob::new(document::canonical(&ImageConfig {
             architecture: platform.architecture.clone(),
             config: execution,
             created: Some(created),
@@ -66,11 +67,11 @@ impl NewImage {
             os: platform.os.clone(),
             rootfs: RootFilesystem::new(diff_ids),
             variant: None,
-        });
-        let manifest = Manifest::new(Descriptor::of(media_type::CONFIG, &config), descriptors, annotations);
-        let manifest = document::canonical(&manifest);
+        }));
+        let manifest = Manifest::new(config.descriptor(media_type::CONFIG), descriptors, annotations);
+        let manifest = NewBlob::new(document::canonical(&manifest));
         let mut descriptor =
-            Descriptor { platform: Some(platform), ..Descriptor::of(media_type::MANIFEST, &manifest) };
+            Descriptor { platform: Some(platform), ..manifest.descriptor(media_type::MANIFEST) };
         if is_zstd {
             descriptor.annotations.insert(annotation::ZSTD.to_owned(), "true".to_owned());
         }

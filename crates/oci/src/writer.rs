@@ -1,10 +1,14 @@
 //! Writing into a layout: blobs first, names last.
 //!
+//! A blob that is put is written, and has its place in the layout once it is [published](Writer::publish), with all that
+//! were put before: to flush them to the disk one by one takes several times as long. Whoever gives names publishes first.
+//!
 //! Invariants: a blob or an index appears whole or not at all; a name is given only to what is there in whole; what
 //! is there already is not written again. A run that is killed leaves at most blobs that nothing names, and two runs
 //! at once each keep what the other wrote.
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 
 use fs_err::{self as fs, File, OpenOptions};
 use rootfs::Content;
@@ -12,10 +16,11 @@ use schema::Digest;
 
 use crate::annotation;
 use crate::artifact::{NewArtifact, NewDocument, Referrer, Referrers};
-use crate::atomic::{self, Existing};
+use crate::atomic::{self, Existing, Passing};
 use crate::document::{self, Descriptor, EMPTY};
 use crate::error::{Fault, LayoutError};
 use crate::layout::{Entries, Layout};
+use crate::new_blob::NewBlob;
 use crate::new_image::NewImage;
 use crate::new_index::NewIndex;
 use crate::reference::Reference;
@@ -24,6 +29,8 @@ use crate::reference::Reference;
 #[derive(Debug)]
 pub struct Writer<'a> {
     layout: &'a Layout,
+    /// What was put and has no place yet.
+    unpublished: Mutex<BTreeMap<Digest, Passing>>,
     /// Shared by all writers, so that nobody removes a blob that is about to get a name.
     _lock: File,
 }
@@ -46,7 +53,7 @@ impl Listing {
 
 impl<'a> Writer<'a> {
     pub(crate) fn new(layout: &'a Layout, lock: File) -> Self {
-        Self { layout, _lock: lock }
+        Self { layout, unpublished: Mutex::default(), _lock: lock }
     }
 
     /// The layout that it writes into.
@@ -64,16 +71,44 @@ impl<'a> Writer<'a> {
         if found != *digest {
             return Err(self.layout.error(Fault::BlobDigest { expected: *digest, found }));
         }
+        self.put_hashed(digest, bytes)
+    }
+
+    /// The same for bytes that were hashed when they were made.
+    fn put_new(&self, blob: &NewBlob) -> Result<bool, LayoutError> {
+        self.put_hashed(&blob.digest(), blob)
+    }
+
+    fn put_hashed(&self, digest: &Digest, bytes: &[u8]) -> Result<bool, LayoutError> {
+        let unpublished = || self.unpublished.lock().unwrap_or_else(PoisonError::into_inner);
         let path = self.layout.blob_path(digest);
-        let is_there = fs::metadata(&path)
-            .is_ok_and(|metadata| metadata.is_file() && metadata.len() == bytes.len() as u64)
-            && Content::map(&path).is_ok_and(|content| *content == *bytes);
-        if is_there {
+        let is_there = || {
+            fs::metadata(&path)
+                .is_ok_and(|metadata| metadata.is_file() && metadata.len() == bytes.len() as u64)
+                && Content::map(&path).is_ok_and(|content| *content == *bytes)
+        };
+        if unpublished().contains_key(digest) || is_there() {
             return Ok(false);
         }
-        atomic::write(&path, bytes, &self.layout.blobs(), Existing::Replace)
+        let passing = Passing::write(path, bytes, &self.layout.blobs())
             .map_err(|source| self.layout.io("write a blob", source))?;
+        // Of two threads that put the same, the file of either is good.
+        unpublished().insert(*digest, passing);
         Ok(true)
+    }
+
+    /// Gives everything that was put its place in the layout. To name it does so too.
+    ///
+    /// # Errors
+    /// A file that cannot be flushed or renamed; what has no place then is gone.
+    pub fn publish(&self) -> Result<(), LayoutError> {
+        let mut unpublished = self.unpublished.lock().unwrap_or_else(PoisonError::into_inner);
+        let blobs: Vec<Passing> = std::mem::take(&mut *unpublished).into_values().collect();
+        if blobs.is_empty() {
+            return Ok(());
+        }
+        atomic::publish_all(blobs, &self.layout.blobs())
+            .map_err(|source| self.layout.io("write its blobs", source))
     }
 
     /// Puts the configuration and the manifest of an image; its layers must be there before it gets a name.
@@ -81,10 +116,8 @@ impl<'a> Writer<'a> {
     /// # Errors
     /// A file that cannot be written.
     pub fn put_image(&self, image: &NewImage) -> Result<(), LayoutError> {
-        for bytes in [&image.config, &image.manifest] {
-            self.put_blob(&Digest::of(bytes), bytes)?;
-        }
-        Ok(())
+        self.put_new(&image.config)?;
+        self.put_new(&image.manifest).map(drop)
     }
 
     /// Puts an index; its images must be there before it gets a name.
@@ -100,10 +133,7 @@ impl<'a> Writer<'a> {
     /// # Errors
     /// A file that cannot be written.
     pub fn put_artifact(&self, artifact: &NewArtifact) -> Result<(), LayoutError> {
-        for bytes in [EMPTY, &artifact.document, &artifact.manifest] {
-            self.put_blob(&Digest::of(bytes), bytes)?;
-        }
-        Ok(())
+        self.put_with_document(&artifact.document, &artifact.manifest)
     }
 
     /// Puts a document that is about nothing; it has to be named by an index to stay.
@@ -111,10 +141,13 @@ impl<'a> Writer<'a> {
     /// # Errors
     /// A file that cannot be written.
     pub fn put_document(&self, document: &NewDocument) -> Result<(), LayoutError> {
-        for bytes in [EMPTY, &document.document, &document.manifest] {
-            self.put_blob(&Digest::of(bytes), bytes)?;
-        }
-        Ok(())
+        self.put_with_document(&document.document, &document.manifest)
+    }
+
+    fn put_with_document(&self, document: &NewBlob, manifest: &NewBlob) -> Result<(), LayoutError> {
+        self.put_blob(&Digest::of(EMPTY), EMPTY)?;
+        self.put_new(document)?;
+        self.put_new(manifest).map(drop)
     }
 
     /// Lets `change` alter what has which name, as [`Self::set_listing`] does.
@@ -132,7 +165,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Lets `change` alter what the layout lists, and writes the index file if that made a difference; says whether it
-    /// did. Referrers of what has no name any more go. Other runs that change it wait meanwhile, so `change` sees and
+    /// did. What was put is published first. Referrers of what has no name any more go. Other runs that change it wait meanwhile, so `change` sees and
     /// keeps what they did.
     ///
     /// # Errors
@@ -155,6 +188,7 @@ impl<'a> Writer<'a> {
         old.refer(referrers);
         let mut listing = old.clone();
         change(&mut listing)?;
+        self.publish()?;
         if listing == old && damaged.is_empty() {
             return Ok(false);
         }

@@ -71,6 +71,7 @@ impl Registry<'_> {
         for document in documents.iter().rev() {
             writer.put_blob(&document.descriptor.digest, document.bytes())?;
         }
+        writer.publish()?;
         Ok(root)
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use cache::{Blob, Store};
 use oci::document::{Descriptor, EMPTY};
-use oci::{NewDocument, media_type};
+use oci::{NewBlob, NewDocument, media_type};
 use schema::reference::Repository;
 
 use crate::connection::{CONNECTIONS, Registry};
@@ -29,7 +29,7 @@ pub struct Entry {
 
 impl Entry {
     fn artifact(&self) -> NewDocument {
-        NewDocument::new(ENTRY, &self.tag, self.blob.content().clone())
+        NewDocument::new(ENTRY, &self.tag, NewBlob::new(self.blob.content().clone()))
     }
 }
 

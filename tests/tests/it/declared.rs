@@ -308,7 +308,8 @@ fn a_new_document_takes_the_place_of_the_old_one_and_what_others_attached_stays(
         [("tiny-3.3-trixie-amd64.spdx.json", "{\"old\":1}\n"), ("mine.spdx.json", "{\"mine\":1}\n")]
     {
         let text = text.as_bytes().to_vec();
-        let artifact = oci::NewArtifact::new(&subject, "application/spdx+json", title, text.into());
+        let artifact =
+            oci::NewArtifact::new(&subject, "application/spdx+json", title, oci::NewBlob::new(text));
         writer.put_artifact(&artifact).expect("it can be put");
         writer
             .set_listing(|listing| {

@@ -1,7 +1,5 @@
 //! What every verb begins with: the project around the current folder, and a builder for it.
 
-use std::io;
-
 use anyhow::Context;
 use builder::selection::{Architectures, Kinds, Selection};
 use builder::{Builder, LockUse, Options};
@@ -9,10 +7,12 @@ use cache::Client;
 use registry::{Hosts, Keychain, Registry};
 use schema::matrix::Mirror;
 use schema::reference::Repository;
-use schema::{Digest, Hasher};
 
 use crate::cli::{KindOptions, MirrorOptions, PackageOptions, SANDBOX_INIT};
 use crate::environment;
+
+/// This very program, where it lies (proc(5)).
+const PROGRAM: &str = "/proc/self/exe";
 
 /// What a verb may set.
 #[derive(Default)]
@@ -73,7 +73,7 @@ pub(super) fn builder(settings: Settings) -> anyhow::Result<Builder> {
         client: environment::client_options(settings.offline),
         keychain: environment::keychain(),
         cache_from: settings.cache_from,
-        tool: tool()?,
+        program: PROGRAM.into(),
         keep_failed: settings.keep_failed,
         sandbox: sandbox::Program::current_executable(SANDBOX_INIT),
         programs: environment::program_folders(),
@@ -101,12 +101,4 @@ impl RegistryAccess {
     pub(super) fn registry(&self) -> Registry<'_> {
         Registry::new(&self.client, &self.hosts, &self.keychain)
     }
-}
-
-/// The digest of this very program: what another one built is not taken for its own work.
-fn tool() -> anyhow::Result<Digest> {
-    let mut program = fs_err::File::open("/proc/self/exe")?;
-    let mut hasher = Hasher::new();
-    io::copy(&mut program, &mut hasher)?;
-    Ok(hasher.finish())
 }

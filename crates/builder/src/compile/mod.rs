@@ -134,7 +134,7 @@ impl Builder {
 
     /// Whether what comes of a recipe is there already.
     pub(crate) fn is_compiled(&self, recipe: &Recipe<'_>) -> Result<bool, BuildError> {
-        Ok(self.store.derived(INSTALLED, &recipe.digest())?.is_some())
+        Ok(self.store.has_derived(INSTALLED, &recipe.digest())?)
     }
 
     /// The installed files of a Ruby, compiled where the cache does not have them; it ends early where `stop` says so.

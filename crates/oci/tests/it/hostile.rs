@@ -144,8 +144,8 @@ fn put_changed(layout: &Layout, layers: &[oci::Packed], change: impl Fn(String) 
     use schema::Digest;
 
     let image = image(layers);
-    let config = change(String::from_utf8(image.config.clone()).unwrap()).into_bytes();
-    let manifest = String::from_utf8(image.manifest).unwrap();
+    let config = change(String::from_utf8(image.config.to_vec()).unwrap()).into_bytes();
+    let manifest = String::from_utf8(image.manifest.to_vec()).unwrap();
     let manifest = manifest
         .replace(&Digest::of(&image.config).to_string(), &Digest::of(&config).to_string())
         .replace(&format!("\"size\":{}}}", image.config.len()), &format!("\"size\":{}}}", config.len()));

@@ -114,16 +114,35 @@ fn says_what_it_wrote() {
     let layout = Layout::create(folder.path()).unwrap();
     let writer = layout.writer().unwrap();
     let blob = b"blob";
-    assert!(writer.put_blob(&Digest::of(blob), blob).unwrap());
-    assert!(!writer.put_blob(&Digest::of(blob), blob).unwrap());
+    let put = || writer.put_blob(&Digest::of(blob), blob).unwrap();
+    assert!(put() && !put());
+    let path = layout.blob_path(&Digest::of(blob));
+    assert!(!path.exists(), "it has no place yet");
+    writer.publish().unwrap();
+    assert!(!put());
     for damage in [&b""[..], b"blub", b"blob and more"] {
-        fs_err::write(layout.blob_path(&Digest::of(blob)), damage).unwrap();
-        assert!(writer.put_blob(&Digest::of(blob), blob).unwrap(), "{damage:?}");
+        fs_err::write(&path, damage).unwrap();
+        assert!(put() && !put(), "{damage:?}");
+        writer.publish().unwrap();
+        assert_eq!(fs_err::read(&path).unwrap(), blob);
     }
     assert!(!writer.set_refs(|_| ()).unwrap());
 
     let error = writer.put_blob(&Digest::of(b"other"), blob).unwrap_err();
     assert!(matches!(*error.fault, Fault::BlobDigest { .. }), "{error}");
+}
+
+#[test]
+fn what_is_not_published_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let layout = Layout::create(folder.path()).unwrap();
+    let before = files(folder.path());
+    let writer = layout.writer().unwrap();
+    for blob in [&b"one"[..], b"two"] {
+        writer.put_blob(&Digest::of(blob), blob).unwrap();
+    }
+    drop(writer);
+    assert_eq!(files(folder.path()), before);
 }
 
 #[test]

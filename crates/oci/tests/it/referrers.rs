@@ -1,7 +1,7 @@
 //! Documents about images.
 
 use oci::document::Descriptor;
-use oci::{Fault, Layout, LayoutError, NewArtifact, Part, Referrer, Writer, export};
+use oci::{Fault, Layout, LayoutError, NewArtifact, NewBlob, Part, Referrer, Writer, export};
 use schema::Digest;
 
 use crate::fixture::{files, open, put, put_all, reference, traces};
@@ -11,7 +11,7 @@ const CYCLONEDX: &str = "application/vnd.cyclonedx+json";
 
 /// Puts and lists a document about each of `subjects`.
 fn put_artifact(writer: &Writer<'_>, subject: &Descriptor, media_type: &str, text: &str) -> Descriptor {
-    let artifact = NewArtifact::new(subject, media_type, "about", text.as_bytes().to_vec().into());
+    let artifact = NewArtifact::new(subject, media_type, "about", NewBlob::new(text.as_bytes().to_vec()));
     writer.put_artifact(&artifact).unwrap();
     list(writer, &artifact).unwrap();
     artifact.referrer.descriptor
@@ -35,9 +35,13 @@ fn the_documents_of_an_artifact_never_change() {
     put(&layout, &["ruby:3.3"], "3.3.8");
     // A descriptor with a platform and annotations.
     let subject = open(&layout, "ruby:3.3").unwrap().descriptor;
-    let artifact =
-        NewArtifact::new(&subject, SPDX, "ruby.spdx.json", b"{\"spdxVersion\":\"SPDX-2.3\"}".to_vec().into());
-    let manifest = String::from_utf8(artifact.manifest.clone()).unwrap();
+    let artifact = NewArtifact::new(
+        &subject,
+        SPDX,
+        "ruby.spdx.json",
+        NewBlob::new(b"{\"spdxVersion\":\"SPDX-2.3\"}".to_vec()),
+    );
+    let manifest = String::from_utf8(artifact.manifest.to_vec()).unwrap();
     insta::assert_snapshot!(manifest.replace(",\"", ",\n\""), @r#"
     {"artifactType":"application/spdx+json",
     "config":{"digest":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a",
@@ -142,7 +146,7 @@ fn what_is_missing_or_damaged() {
     let layout = Layout::create(folder.path()).unwrap();
     let subject = put(&layout, &["ruby:3.3"], "3.3.8");
     let writer = layout.writer().unwrap();
-    let artifact = NewArtifact::new(&subject, SPDX, "about", b"{}{}".to_vec().into());
+    let artifact = NewArtifact::new(&subject, SPDX, "about", NewBlob::new(b"{}{}".to_vec()));
     let digest = artifact.referrer.descriptor.digest;
     let error = list(&writer, &artifact).unwrap_err();
     assert!(matches!(&*error.fault, Fault::NoBlob(missing) if *missing == digest), "{error}");
@@ -153,6 +157,7 @@ fn what_is_missing_or_damaged() {
     fs_err::write(layout.blob_path(&digest), "damage").unwrap();
     assert_eq!(referrers(&layout, &subject), []);
     writer.put_artifact(&artifact).unwrap();
+    writer.publish().unwrap();
     assert_eq!(referrers(&layout, &subject), [digest]);
     fs_err::write(layout.blob_path(&digest), "damage").unwrap();
     assert!(writer.set_refs(|_| ()).unwrap());

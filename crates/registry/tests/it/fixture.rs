@@ -9,8 +9,8 @@ use cache::{Client, Limits, Options, Store};
 use jiff::Timestamp;
 use oci::document::{Descriptor, Execution, canonical};
 use oci::{
-    Compression, Layout, NewArtifact, NewImage, NewIndex, NewLayer, Packed, PackedLayer, Recipe, media_type,
-    pack,
+    Compression, Layout, NewArtifact, NewBlob, NewImage, NewIndex, NewLayer, Packed, PackedLayer, Recipe,
+    media_type, pack,
 };
 use registry::{Event, Hosts, Keychain, Outcome, Progress, PulledImage, Registry, RegistryError};
 use rootfs::{Dialect, Kind, Layer, Origin, Tree};
@@ -101,7 +101,12 @@ pub(crate) fn layout(folder: &Path) -> Layout {
     let index = NewIndex::new(all.iter().map(|(image, _)| image.descriptor.clone()), BTreeMap::new());
     writer.put_index(&index).unwrap();
     let about = [&all[0].0.descriptor, &index.descriptor].map(|subject| {
-        NewArtifact::new(subject, "application/spdx+json", "about.spdx.json", b"{\"spdx\":1}".to_vec().into())
+        NewArtifact::new(
+            subject,
+            "application/spdx+json",
+            "about.spdx.json",
+            NewBlob::new(b"{\"spdx\":1}".to_vec()),
+        )
     });
     for artifact in &about {
         writer.put_artifact(artifact).unwrap();
@@ -198,12 +203,12 @@ impl Scripted {
     pub(crate) fn of(tars: &[Vec<u8>]) -> Self {
         let (image, layers) = image_of(Architecture::Amd64, tars, Compression::GZIP_FAST);
         let server = Server::start();
-        server.page(&blob(&Digest::of(&image.config)), image.config.clone());
+        server.page(&blob(&Digest::of(&image.config)), image.config.to_vec());
         for packed in &layers {
             server.page(&blob(&packed.layer.digest), packed.bytes.clone());
         }
         for name in ["3", &image.descriptor.digest.to_string()] {
-            server.page(&manifest(name), image.manifest.clone());
+            server.page(&manifest(name), image.manifest.to_vec());
         }
         Self { server, image, layers }
     }

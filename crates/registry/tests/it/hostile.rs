@@ -67,7 +67,7 @@ fn what_is_no_image_is_refused() {
     let good = &scripted.image.manifest;
     let foreign = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip";
     let huge = |digest: Digest, size: u64| {
-        let text = String::from_utf8(good.clone()).unwrap();
+        let text = String::from_utf8(good.to_vec()).unwrap();
         let at = text.find(&digest.to_string()).unwrap();
         let (before, after) = text.split_at(at);
         format!("{before}{}", after.replacen(&format!("\"size\":{size}"), "\"size\":99000000000", 1))
@@ -123,7 +123,7 @@ fn layers_and_configuration_agree() {
     );
     two.server
         .page(&manifest("lies"), lies)
-        .page(&blob(&Digest::of(&one.image.config)), one.image.config.clone());
+        .page(&blob(&Digest::of(&one.image.config)), one.image.config.to_vec());
     let error = Place::new().pull(&format!("{}/library/ruby:lies", two.host())).unwrap_err();
     assert!(matches!(*error.fault, Fault::LayerCount { layers: 2, diff_ids: 1, .. }), "{}", told(&error));
 }

@@ -115,7 +115,7 @@ fn dockers_forms_are_understood() {
         (media_type::LAYER_GZIP, media_type::DOCKER_LAYER_GZIP),
     ];
     let docker =
-        names.iter().fold(scripted.image.manifest.clone(), |bytes, (from, to)| changed(&bytes, from, to));
+        names.iter().fold(scripted.image.manifest.to_vec(), |bytes, (from, to)| changed(&bytes, from, to));
     scripted.server.page(&manifest("docker"), docker);
     let pulled = place.pull(&format!("{}/library/ruby:docker", scripted.host())).unwrap();
     assert_eq!(files(&pulled), stacked("amd64"));

@@ -89,7 +89,8 @@ fn referrers_are_found_under_the_tag_of_their_subject_and_others_stay() {
 
     // Somebody else has something to say about it.
     let writer = layout.writer().unwrap();
-    let other = oci::NewArtifact::new(&index, "application/x-other", "other", b"other".to_vec().into());
+    let other =
+        oci::NewArtifact::new(&index, "application/x-other", "other", oci::NewBlob::new(b"other".to_vec()));
     writer.put_artifact(&other).unwrap();
     writer
         .set_listing(|listing| {
