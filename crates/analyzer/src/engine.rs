@@ -1,14 +1,13 @@
 //! The worklist: from the roots on, each generation of newly reached paths is put before every rule, in parallel, and
-//! what the rules answer is the next generation. Answers are taken in the order of the paths, so the number of threads
-//! makes no difference.
+//! what the rules answer is the next generation. Answers are taken in the order in which their paths were reached, and walks
+//! give theirs in order, so the number of threads makes no difference. What a walk saw of a file goes along with its path.
 
-use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, hash_map};
 use std::sync::Arc;
 
 use foldhash::{HashMap, HashSet};
 use rayon::prelude::*;
-use rootfs::{Fault, Filesystem, Kind, Resolved, RootPath};
+use rootfs::{Entry, Fault, Filesystem, Kind, Resolved, RootPath};
 
 use crate::closure::{Closure, Reason};
 use crate::elf::{ElfError, Object};
@@ -92,7 +91,7 @@ pub(crate) struct Reached<'t> {
 /// What a walk saw at a path.
 #[derive(Clone, Copy)]
 pub(crate) struct Seen<'t> {
-    pub(crate) entry: &'t rootfs::Entry,
+    pub(crate) entry: &'t Entry,
     pub(crate) nature: Nature,
 }
 
@@ -421,7 +420,7 @@ struct Next<'t> {
     place: usize,
     path: RootPath,
     /// What is there, where that was seen on the way to it.
-    entry: Option<&'t rootfs::Entry>,
+    entry: Option<&'t Entry>,
     /// What the file is, where that is known.
     nature: Option<Nature>,
     role: Role,
@@ -521,8 +520,8 @@ impl Work {
         let Reached { path, seen, role, reason, is_on_the_way } = reached;
         let (entry, nature) = (seen.map(|seen| seen.entry), seen.map(|seen| seen.nature));
         let place = match self.places.entry(path.clone()) {
-            Entry::Occupied(place) => *place.get(),
-            Entry::Vacant(vacant) => {
+            hash_map::Entry::Occupied(place) => *place.get(),
+            hash_map::Entry::Vacant(vacant) => {
                 let place = *vacant.insert(self.kept.len());
                 let (next, reasons) = (path.clone(), vec![reason]);
                 self.kept.push(Kept { path, nature, reasons, role: role.clone(), further_roles: Vec::new() });

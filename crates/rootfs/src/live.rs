@@ -1,8 +1,9 @@
 //! A root on a disk, read as far as somebody looks: `/`, an unpacked image, the root of a build stage.
 //!
-//! Each path is looked at once, each folder is listed once, each file is read when its bytes are first wanted; what was
-//! learned stays, so all who ask get the same answer. Every way goes from the open top downwards, with openat2(2), and no
-//! link is ever followed by the kernel: nothing outside of the root is opened. What is neither folder, file nor link is
+//! What was first seen at a path stays, so all who ask get the same answer, however many list a folder at once. A file is
+//! read when its bytes are first wanted; who visits a folder has each opened once, for its status and its start. Every way
+//! goes from the open top or an open folder downwards, with openat2(2), and no link is ever followed by the kernel: nothing
+//! outside of the root is opened. What is neither folder, file nor link is
 //! not there, and neither is what the kernel makes up ([`is_made_up`]). What cannot be read is a [`Fault`].
 
 mod disk;
