@@ -63,6 +63,14 @@ impl Podman {
     }
 }
 
+/// A Podman, and a project with the image; or why they are not there.
+fn prepared() -> Result<(Podman, TempDir), String> {
+    let podman = Podman::start().map_err(|why| format!("there is no Podman: {why}"))?;
+    let project = real::project(NAME);
+    real::build(project.path(), IMAGE)?;
+    Ok((podman, project))
+}
+
 impl Drop for Podman {
     fn drop(&mut self) {
         // The folder goes, with whatever stays in it.
@@ -72,15 +80,10 @@ impl Drop for Podman {
 
 #[test]
 fn the_image_runs_and_passes_its_checks_in_podman() {
-    const WHAT: &str = "the image in Podman";
-    let podman = match Podman::start() {
-        Ok(podman) => podman,
-        Err(why) => return skip(WHAT, &format!("there is no Podman: {why}")),
+    let (podman, project) = match prepared() {
+        Ok(prepared) => prepared,
+        Err(why) => return skip("the image in Podman", &why),
     };
-    let project = real::project(NAME);
-    if let Err(why) = real::build(project.path(), IMAGE) {
-        return skip(WHAT, &why);
-    }
     let run = |arguments: &[&str]| podman.run_verb(project.path(), arguments);
     let ruby = |image: &str| podman.run(&["run", "--rm", "--network", "none", image, "ruby", "-v"]);
     // One name comes after the other; the first one may lead to a whole image alone.
@@ -111,15 +114,10 @@ fn the_image_runs_and_passes_its_checks_in_podman() {
 
 #[test]
 fn podman_and_skopeo_find_a_pushed_image_in_gzip_and_in_zstd() {
-    const WHAT: &str = "a pushed image in Podman";
-    let podman = match Podman::start() {
-        Ok(podman) => podman,
-        Err(why) => return skip(WHAT, &format!("there is no Podman: {why}")),
+    let (podman, project) = match prepared() {
+        Ok(prepared) => prepared,
+        Err(why) => return skip("a pushed image in Podman", &why),
     };
-    let project = real::project(NAME);
-    if let Err(why) = real::build(project.path(), IMAGE) {
-        return skip(WHAT, &why);
-    }
     let server = DockerRegistry::start();
     let [gzip, zstd] = pushed(project.path(), IMAGE, &server);
     let pull = |image: &str| podman.run(&["pull", "--quiet", "--tls-verify=false", image]).expect("a pull");

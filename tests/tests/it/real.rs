@@ -23,7 +23,10 @@ pub(crate) fn project(name: &str) -> TempDir {
     for file in ["matrix.toml", "matrix.lock"] {
         fs::copy(workspace().join(file), folder.path().join(file)).expect("a copy");
     }
-    copy(&workspace().join("images"), &folder.path().join("images"));
+    let copy = |from: &Path, to: &Path| {
+        fs::copy(from, to).expect("a copy");
+    };
+    replicate(&workspace().join("images"), &folder.path().join("images"), &copy);
     let image = folder.path().join("images/ruby/image.toml");
     let text = fs::read_to_string(&image).expect("its description");
     let renamed = text.replacen("name = \"ruby\"", &format!("name = \"{name}\""), 1);
@@ -62,21 +65,9 @@ pub(crate) fn with_own_cache(project: &TempDir) {
     for part in ["blobs", "derived"] {
         let from = cache().join(part);
         if from.is_dir() {
-            link(&from, &project.path().join(OWN_CACHE).join(part));
-        }
-    }
-}
-
-/// Nothing in a cache is ever written to: what is new takes the place of a link.
-fn link(from: &Path, to: &Path) {
-    fs::create_dir_all(to).expect("a folder");
-    for entry in fs::read_dir(from).expect("a folder of the cache") {
-        let entry = entry.expect("an entry");
-        let to = to.join(entry.file_name());
-        if entry.file_type().expect("its type").is_dir() {
-            link(&entry.path(), &to);
-        } else {
-            symlink(entry.path(), to).expect("a link");
+            // Nothing in a cache is ever written to: what is new takes the place of a link.
+            let link = |from: &Path, to: &Path| symlink(from, to).expect("a link");
+            replicate(&from, &project.path().join(OWN_CACHE).join(part), &link);
         }
     }
 }
@@ -158,15 +149,16 @@ pub(crate) fn outcome(output: Output) -> Result<String, String> {
     if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
 }
 
-fn copy(from: &Path, to: &Path) {
+/// Makes a folder with the same folders, and has `put` make each file there.
+fn replicate(from: &Path, to: &Path, put: &dyn Fn(&Path, &Path)) {
     fs::create_dir_all(to).expect("a folder");
-    for entry in fs::read_dir(from).expect("a folder of the project") {
+    for entry in fs::read_dir(from).expect("a folder that is there") {
         let entry = entry.expect("an entry");
         let to = to.join(entry.file_name());
         if entry.file_type().expect("its type").is_dir() {
-            copy(&entry.path(), &to);
+            replicate(&entry.path(), &to, put);
         } else {
-            fs::copy(entry.path(), to).expect("a copy");
+            put(&entry.path(), &to);
         }
     }
 }
